@@ -1,0 +1,34 @@
+"""See what a vision transformer looks at.
+
+Names are imported when they are first used, so ``import regard`` costs nothing
+and the command line answers before torch is loaded.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from regard.geometry import ViewTransform
+    from regard.tokens import GridTokens, Tokens
+
+_HOME = {
+    "GridTokens": "regard.tokens",
+    "Tokens": "regard.tokens",
+    "ViewTransform": "regard.geometry",
+}
+
+__all__ = ["GridTokens", "Tokens", "ViewTransform"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'regard' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__", "errors"])

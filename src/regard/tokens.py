@@ -1,0 +1,1 @@
+"""Token layouts: what index ``i`` along an attention axis stands for."""
