@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +113,20 @@ def _read_shards(index: Path) -> dict[str, torch.Tensor]:
 
 def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # said of protocols that the safe reader may not know; it then refuses, by an error
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = " ".join(str(error).split())
         raise UnsafeCheckpoint(
-            f"{path} wants to run code of its own, and was not read: {reason[:300]} "
-            f"Expected plain tensors; ask its author for {_SAFE}"
+            f"{path} is not plain tensors, and reading on could run code of its own, so it was "
+            f"not read; expected {_SAFE} (torch says: {reason[:300]})"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}; download it again") from error
+    except Exception as error:  # the one border to torch.load, which raises many kinds
+        raise CheckpointError(
+            f"{path} is damaged: {type(error).__name__}: {error}; download it again"
+        ) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__}; expected named tensors")
     for name, tensor in state.items():

@@ -130,7 +130,7 @@ def _locate(name: str, notify: Callable[[str], None]) -> tuple[Path, str, str]:
 
         folder, origin = dinov2_small_folder(notify)
         return folder, _DEFAULT_LICENCE, origin
-    if path.is_dir():
+    if name and path.is_dir():  # the path "" is the working directory
         return path, _NOT_STATED, f"folder {path}"
     if path.is_file():
         raise _a_file(path)
