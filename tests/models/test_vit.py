@@ -160,7 +160,7 @@ def test_any_size_means_the_whole_photo(
     loaded = load(checkpoint(model_type))
     prepared = loaded.prepare(photo)
     assert list(prepared.inputs["pixel_values"].shape) == [1, 3, 336, 504]
-    assert prepared.view.content_box_xyxy == (0, 0, 504, 336)
+    assert prepared.view.content_box_xyxy == (0.0, 0.0, 504.0, 336.0)
     assert prepared.photo is photo
 
 
