@@ -10,16 +10,36 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.geometry import ViewTransform
+    from regard.intercept.record import record
+    from regard.layers import layers
+    from regard.recording import Recording
     from regard.tokens import GridTokens, Tokens
 
 _HOME = {
+    "Attention": "regard.attention",
+    "DotProductAttention": "regard.attention",
+    "ExplicitAttention": "regard.attention",
     "GridTokens": "regard.tokens",
+    "Recording": "regard.recording",
     "Tokens": "regard.tokens",
     "ViewTransform": "regard.geometry",
+    "layers": "regard.layers",
+    "record": "regard.intercept.record",
 }
 
-__all__ = ["GridTokens", "Tokens", "ViewTransform"]
+__all__ = [
+    "Attention",
+    "DotProductAttention",
+    "ExplicitAttention",
+    "GridTokens",
+    "Recording",
+    "Tokens",
+    "ViewTransform",
+    "layers",
+    "record",
+]
 
 
 def __getattr__(name: str) -> Any:

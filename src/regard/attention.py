@@ -30,6 +30,10 @@ CACHE_BYTES = 4 * 2**20
 """Tiles of `pull` are this small so that they stay in the processor's cache."""
 
 
+UNKNOWN = Tokens(1)
+"""Stands for "as many tokens as the shape says, known by index only"."""
+
+
 @dataclass(eq=False, kw_only=True, repr=False)
 class Attention(ABC):
     """One recorded attention call.
@@ -50,15 +54,15 @@ class Attention(ABC):
     shape: tuple[int, int, int, int]
     layer: str = ""
     axes: dict[str, int] = field(default_factory=lambda: {"forward": 0, "call": 0})
-    queries: Tokens = None  # type: ignore[assignment]  # filled in from the shape
-    keys: Tokens = None  # type: ignore[assignment]
+    queries: Tokens = field(default_factory=lambda: UNKNOWN)
+    keys: Tokens = field(default_factory=lambda: UNKNOWN)
     notes: tuple[str, ...] = ()
     sample: OutputSample | None = None
 
     def __post_init__(self) -> None:
-        if self.queries is None:
+        if self.queries is UNKNOWN:
             self.queries = Tokens(self.shape[2])
-        if self.keys is None:
+        if self.keys is UNKNOWN:
             self.keys = Tokens(self.shape[3])
 
     @property
@@ -121,7 +125,7 @@ class Attention(ABC):
         batch, all_heads, _, keys = self.shape
         # weights, scores and one temporary, in float32; heads are cut late in some programs
         row_bytes = 3 * 4 * batch * all_heads * keys
-        for block in rows.split(max(1, budget_bytes // max(1, row_bytes))):
+        for block in torch.split(rows, max(1, budget_bytes // max(1, row_bytes))):
             yield block, self._weights(Part(block, part.heads), masked)
 
     def mean(
@@ -151,9 +155,7 @@ class Attention(ABC):
         blocks = self.tiles(queries, heads, masked=masked)
         return torch.cat([torch.special.entr(w.float()).sum(-1) for _, w in blocks], dim=2)
 
-    def pull(
-        self, row_weights: Tensor, *, heads: Selection = None, masked: bool = True
-    ) -> Tensor:
+    def pull(self, row_weights: Tensor, *, heads: Selection = None, masked: bool = True) -> Tensor:
         """Rows of weights pulled through this layer: row_weights · (mean over heads of W).
 
         The vector-matrix product behind rollout; no weights of more than a tile are ever held.
@@ -277,5 +279,7 @@ def indices(selection: Selection, count: int, what: str) -> Tensor | None:
     chosen = torch.as_tensor(selection, dtype=torch.long).reshape(-1).cpu()
     wrong = chosen[(chosen < -count) | (chosen >= count)]
     if len(wrong):
-        raise SelectionError(f"{what} {int(wrong[0])} does not exist; there are {count} (0..{count - 1})")
+        raise SelectionError(
+            f"{what} {int(wrong[0])} does not exist; there are {count} (0..{count - 1})"
+        )
     return chosen % count

@@ -14,6 +14,12 @@ def compact_view(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def storage_key(tensor: Tensor) -> int:
+    """Identity of the memory that a tensor lies in."""
+    key: int = tensor.untyped_storage()._cdata
+    return key
+
+
 class Kept:
     """One recorded tensor.
 
@@ -34,13 +40,17 @@ class Kept:
 
     def get(self) -> Tensor:
         """The tensor as it was when it was recorded."""
+        return self.compact().expand(self._shape)
+
+    def compact(self) -> Tensor:
+        """The same without repetition: axes that were expanded have length 1."""
         if self._version is not None and self._tensor._version != self._version:
             raise StaleRecord(
                 f"a recorded tensor of shape {tuple(self._shape)} was overwritten in place after "
                 "the recording ended (a reused cache or buffer?); read the weights before the "
                 "model runs again, or keep a copy with recording.save(path)"
             )
-        return self._tensor.expand(self._shape)
+        return self._tensor
 
     @property
     def nbytes(self) -> int:
@@ -50,7 +60,7 @@ class Kept:
     @property
     def storage_key(self) -> int:
         """Identity of the memory that the tensor lies in."""
-        return self._tensor.untyped_storage()._cdata
+        return storage_key(self._tensor)
 
     @property
     def storage_nbytes(self) -> int:

@@ -1,8 +1,10 @@
 """A recording: the attention calls of a run, in the order in which they ran."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import overload
 
 import torch
@@ -109,6 +111,23 @@ class Recording(Sequence[Attention]):
             raise SelectionError(self._nothing_found(layer, kind, axes))
         return Recording(found, self.unrecorded)
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """The path of one safetensors file that holds the whole recording, without loss."""
+        from regard.storage import save  # storage builds recordings, so it imports this module
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Recording":
+        """The recording that `save` wrote.
+
+        Raises:
+            FormatError: The file is damaged, or is no recording.
+        """
+        from regard.storage import load
+
+        return load(path)
+
     def verify(self, rows: int = 8) -> list[LayerError]:
         """How far W·V is from the output that the model really computed, per layer.
 
@@ -124,11 +143,15 @@ class Recording(Sequence[Attention]):
         return list(worst.values())
 
     def __repr__(self) -> str:
-        lines = [f"<Recording of {len(self)} calls in {len(self.layers)} layers, {self.nbytes:,} bytes>"]
+        lines = [
+            f"<Recording of {len(self)} calls in {len(self.layers)} layers, {self.nbytes:,} bytes>"
+        ]
         lines += [f"  {call!r}" for call in self[:40]]
         if len(self) > 40:
             lines.append(f"  ... {len(self) - 40} more")
-        lines += [f"  not recorded: {item.layer or '(model)'}: {item.reason}" for item in self.unrecorded]
+        lines += [
+            f"  not recorded: {item.layer or '(model)'}: {item.reason}" for item in self.unrecorded
+        ]
         return "\n".join(lines)
 
     def _nothing_found(self, layer: str, kind: Kind | None, axes: dict[str, int]) -> str:
@@ -150,9 +173,9 @@ def matches(path: str, pattern: str) -> bool:
 
 def _check(call: Attention, rows: int) -> LayerError:
     if call.sample is None:
-        return LayerError(call.layer, None, "no sample of the output was kept")
+        return LayerError(call.layer, None, "; ".join(call.notes) or "no sample of the output")
     count = call.shape[2]
-    chosen = torch.linspace(0, count - 1, min(rows, count)).round().long().unique()
+    chosen = torch.linspace(0, count - 1, min(rows, count)).round().long()
     weights = call.weights(chosen)
-    counted = ~call.fully_masked(chosen) if call.can_block else torch.ones_like(weights[..., 0]).bool()
-    return LayerError(call.layer, call.sample.error(weights, chosen, counted))
+    full = call.fully_masked(chosen)
+    return LayerError(call.layer, call.sample.error(weights, chosen, ~full))

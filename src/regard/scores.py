@@ -6,7 +6,7 @@ of q gives a few rows, because every step says where the query axis lies; runnin
 masks lifted gives what the same q and k say without them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -163,8 +163,8 @@ class Scores:
         softmax = [step.op for step in self.steps].index("softmax")
         with torch.no_grad():
             q, k = self._operands(early)
-            batch = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
-            x = q.new_zeros((*batch, q.shape[-2], k.shape[-2]), dtype=torch.float32)
+            whole = product_shape(q.shape, k.shape)
+            x = q.new_zeros(whole, dtype=torch.float32)
             for step in self.steps[:softmax]:
                 if step.op in MASKING or step.op in MOVING:
                     x = apply(step, x, early)
@@ -223,6 +223,12 @@ def apply(step: Step, x: Tensor, part: Part, *, lift: bool = False) -> Tensor:
     return _RUN[step.op](x, *operands, **step.options)
 
 
+def product_shape(q: Sequence[int], k: Sequence[int]) -> tuple[int, ...]:
+    """Shape of q·kᵀ for these shapes of q and k."""
+    leading = torch.broadcast_shapes(tuple(q[:-2]), tuple(k[:-2]))  # type: ignore[no-untyped-call]
+    return (*leading, q[-2], k[-2])
+
+
 def _causal(x: Tensor, rows: Tensor | None) -> Tensor:
     """Query i sees keys 0..i (top-left aligned, as fused kernels do when lengths differ)."""
     queries = torch.arange(x.shape[-2], device=x.device) if rows is None else rows.to(x.device)
@@ -230,11 +236,11 @@ def _causal(x: Tensor, rows: Tensor | None) -> Tensor:
     return x.masked_fill(keys > queries[:, None], -torch.inf)
 
 
-def _is_blocking(value: Tensor | float) -> bool:
+def _is_blocking(value: Any) -> bool:
     return bool((torch.as_tensor(value) <= BLOCKED).all())
 
 
-def _opened(operand: Tensor | float, *, sign: int) -> Tensor | float:
+def _opened(operand: Any, *, sign: int) -> Any:
     """An additive operand with its blocking entries set to zero."""
     if isinstance(operand, Tensor):
         return operand.masked_fill(operand * sign <= BLOCKED, 0)

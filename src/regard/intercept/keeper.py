@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from torch import Tensor, nn
 
-from regard.kept import Kept
+from regard.kept import Kept, storage_key
 
 
 class Keeper:
@@ -19,7 +19,7 @@ class Keeper:
 
     def __init__(self, model: nn.Module) -> None:
         owned = [*model.parameters(), *model.buffers()]
-        self._owned = {tensor.untyped_storage()._cdata for tensor in owned}
+        self._owned = {storage_key(tensor) for tensor in owned}
         self._by_storage: dict[int, WeakSet[Kept]] = {}
 
     def keep(self, tensor: Tensor) -> Kept:
@@ -34,7 +34,7 @@ class Keeper:
 
     def is_owned(self, tensor: Tensor) -> bool:
         """Whether the tensor lies in a parameter or buffer of the model."""
-        return tensor.untyped_storage()._cdata in self._owned
+        return storage_key(tensor) in self._owned
 
     def settle(self, group: Sequence[Kept]) -> None:
         """Copy those of a group that would keep alive much more memory than they need."""
@@ -49,7 +49,7 @@ class Keeper:
         """Copy what is kept of these tensors' memory, which is about to be overwritten."""
         for tensor in tensors:
             if self._by_storage:
-                for kept in self._by_storage.pop(tensor.untyped_storage()._cdata, ()):
+                for kept in self._by_storage.pop(storage_key(tensor), ()):
                     kept.clone()
 
 
@@ -59,7 +59,9 @@ Written = Callable[[Sequence[Any], Mapping[str, Any]], list[Tensor]]
 def writer(func: Callable[..., Any]) -> Written | None:
     """A function that tells which arguments a torch function overwrites; None if it never does."""
     name: str = getattr(func, "__name__", "")
-    if name == "__setitem__" or (name.startswith("__i") and name not in ("__invert__", "__index__")):
+    if name == "__setitem__" or (
+        name.startswith("__i") and name not in ("__invert__", "__index__")
+    ):
         return _first
     if name.endswith("_") and not name.endswith("__"):
         return _first
@@ -69,7 +71,7 @@ def writer(func: Callable[..., Any]) -> Written | None:
 
 def _first(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
     target = args[0] if args else kwargs.get("input", kwargs.get("self"))
-    return _tensors(target)
+    return tensors_in(target)
 
 
 def _flagged(args: Sequence[Any], kwargs: Mapping[str, Any], place: int) -> list[Tensor]:
@@ -77,7 +79,8 @@ def _flagged(args: Sequence[Any], kwargs: Mapping[str, Any], place: int) -> list
     return _first(args, kwargs) if flag is True else []
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def tensors_in(value: Any) -> list[Tensor]:
+    """The value if it is a tensor, the tensors of a list or tuple, else nothing."""
     if isinstance(value, Tensor):
         return [value]
     return [t for t in value if isinstance(t, Tensor)] if isinstance(value, (list, tuple)) else []

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from regard.intercept.keeper import Written, writer
+from regard.intercept.keeper import Written, tensors_in, writer
 from regard.intercept.multihead import MultiheadFunction
 from regard.intercept.recorder import Recorder
 from regard.intercept.sdpa import FusedAttention
@@ -36,7 +36,7 @@ class Interceptor(TorchFunctionMode):
         handler = self._handlers.get(func)
         if handler is not None:
             return handler(func, args, kwargs)
-        self._before_write(func, args, kwargs)
+        self._guard(self._before_write, func, args, kwargs)
         if not self.softmax.is_following:
             return func(*args, **kwargs)
         traces = self.softmax.look_up(args)
@@ -54,9 +54,8 @@ class Interceptor(TorchFunctionMode):
             written = self._writers[func] = writer(func)
         if written is not None:
             self._keeper.before_write(written(args, kwargs))
-        if "out" in kwargs:
-            out = kwargs["out"]
-            self._keeper.before_write(out if isinstance(out, (tuple, list)) else [out])
+        if kwargs.get("out") is not None:
+            self._keeper.before_write(tensors_in(kwargs["out"]))
 
 
 def _must_not_record() -> bool:

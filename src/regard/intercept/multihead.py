@@ -28,7 +28,10 @@ class MultiheadFunction:
     def call(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The result of the call; its attention is recorded on the way."""
         frame = self._recorder.stack.top
-        before, frame.heads = frame.heads, kwargs.get("num_heads", args[4] if len(args) > 4 else None)
+        before, frame.heads = (
+            frame.heads,
+            kwargs.get("num_heads", args[4] if len(args) > 4 else None),
+        )
         try:
             with self._mode:
                 return _opened()(*args, **kwargs)

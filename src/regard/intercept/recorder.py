@@ -1,4 +1,4 @@
-"""Where every mechanism hands in what it caught: the decision what to keep, and the list of calls."""
+"""Where every mechanism hands in what it caught, and what of it is kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,6 @@
 """What looked like attention and has no record, and why."""
 
 import re
-from collections.abc import Iterable
 from inspect import signature
 
 from torch import nn
@@ -12,7 +11,9 @@ from regard.intercept.softmax import NO_VALUES, SoftmaxAttention
 from regard.recording import Unrecorded, matches
 
 ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
-NOT_SEEN = "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
+NOT_SEEN = (
+    "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
+)
 DEFORMABLE = "deformable attention: sampled points instead of q·k"
 SCRIPTED = "a TorchScript module: what runs inside cannot be seen"
 
@@ -20,7 +21,7 @@ SCRIPTED = "a TorchScript module: what runs inside cannot be seen"
 def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded]:
     """Every wanted layer that looked like attention and has no record, with the reason."""
     dead = [(fate.path, NO_VALUES) for fate in softmax.fates if not fate.met_values]
-    reasons = {}
+    reasons: dict[str, str] = {}
     for path, reason in [*recorder.missed, *dead]:
         if looks_like_attention(recorder, path) or reason.startswith("regard failed"):
             reasons.setdefault(path, reason)
@@ -57,8 +58,9 @@ def _holds(outer: str, inner: str) -> bool:
 
 
 def _why_silent(module: nn.Module) -> str:
-    parameters: Iterable[str] = signature(module.forward).parameters
-    return DEFORMABLE if "sampling_locations" in parameters else NOT_SEEN
+    takes_points = "sampling_locations" in signature(module.forward).parameters
+    deformable = takes_points or "deformable" in type(module).__name__.lower()
+    return DEFORMABLE if deformable else NOT_SEEN
 
 
 def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRecorded:
@@ -72,7 +74,8 @@ def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRe
     if recorder.found:
         there = ", ".join(sorted(recorder.found)[:8])
         return NothingRecorded(
-            f"{name} has attention, but none in layers={recorder.pattern!r}; it was found in: {there}"
+            f"{name} has attention, but none in layers={recorder.pattern!r}; "
+            f"it was found in: {there}"
         )
     reasons = "; ".join(f"{item.layer or '(model)'}: {item.reason}" for item in missing[:8])
     return NothingRecorded(

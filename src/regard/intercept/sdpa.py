@@ -14,7 +14,7 @@ from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT
 from regard.kept import Kept
 from regard.sample import OutputSample, channels
-from regard.scores import Autocast, Scores, Step
+from regard.scores import Autocast, Scores, Step, product_shape
 
 
 class FusedAttention:
@@ -29,7 +29,9 @@ class FusedAttention:
             aten.default: self.call,
         }
 
-    def call(self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
+    def call(
+        self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tensor:
         """Run the model's own call and record it."""
         recorder = self._recorder
         given = recorder.guard(partial(_Arguments, *args, **kwargs)) if recorder.wants() else None
@@ -57,9 +59,7 @@ class FusedAttention:
 
     def _record(self, given: "_Arguments", scores: Scores, out: Tensor) -> None:
         q, k, v = given.query, given.key, given.value
-        leading = q.shape[:-2]
-        if not given.grouped:
-            leading = torch.broadcast_shapes(leading, k.shape[:-2])
+        leading = q.shape[:-2] if given.grouped else product_shape(q.shape, k.shape)[:-2]
         whole = (*leading, q.shape[-2], k.shape[-2])
         arranged = Arrangement.of(leading, self._recorder.stack.head_count())
         steps = (*scores.steps, *arranged.steps(-2, -1, whole))

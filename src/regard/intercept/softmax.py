@@ -41,8 +41,8 @@ class SoftmaxAttention:
         methods = ["matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "baddbmm", "addmm"]
         softmaxes = [F.softmax, torch.softmax, torch.special.softmax, Tensor.softmax]
         self.functions: dict[Any, Callable[..., Any]] = {
-            **{func: self.product for func in [*products, *(getattr(Tensor, m) for m in methods)]},
-            **{func: self.softmax for func in softmaxes},
+            **dict.fromkeys([*products, *(getattr(Tensor, m) for m in methods)], self.product),
+            **dict.fromkeys(softmaxes, self.softmax),
         }
 
     @property
@@ -50,7 +50,9 @@ class SoftmaxAttention:
         """Whether any traced tensor is alive."""
         return bool(self._traces)
 
-    def product(self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
+    def product(
+        self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tensor:
         """Run a matrix product; it may start a trace, or be attention's last act."""
         tensors = (*args, *(v for name, v in kwargs.items() if name not in ("beta", "alpha")))
         c = self._recorder.guard(of_call, func, tensors)
@@ -71,7 +73,9 @@ class SoftmaxAttention:
             self._recorder.miss(NO_SOFTMAX)
         return out
 
-    def softmax(self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
+    def softmax(
+        self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tensor:
         """Run a softmax; scores become weights."""
         out = func(*args, **kwargs)
         scores: Tensor = args[0] if args else kwargs["input"]
@@ -116,7 +120,9 @@ class SoftmaxAttention:
         if in_place:
             trace.alias.void = True
             trace = replace(trace, alias=AliasGroup())
-        after = continued(trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep)
+        after = continued(
+            trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep
+        )
         if after is None:
             return
         if len(found) > 1 and any(traces[i].is_weights for i in found):  # type: ignore[union-attr]

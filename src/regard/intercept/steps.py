@@ -12,7 +12,17 @@ from regard.scores import Op
 
 Keep = Callable[[Tensor], Kept]
 
-SAME = {"contiguous", "clone", "detach", "alias", "data", "requires_grad_", "detach_", "cpu", "cuda"}
+SAME = {
+    "contiguous",
+    "clone",
+    "detach",
+    "alias",
+    "data",
+    "requires_grad_",
+    "detach_",
+    "cpu",
+    "cuda",
+}
 CAST = {"to", "float", "half", "double", "bfloat16", "type", "type_as"}
 RESHAPE = {"view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "view_as", "expand"}
 RESHAPE |= {"reshape_as", "_unsafe_view", "expand_as", "unsqueeze_", "squeeze_"}
@@ -34,7 +44,20 @@ UNARY: dict[str, Op] = {"neg": "neg", "negative": "neg", "tanh": "tanh"}
 CLAMP = {"clamp", "clip", "clamp_min", "clamp_max"}
 NOT_CONTINUED = {
     *("sum", "mean", "amax", "amin", "max", "min", "argmax", "argmin", "std", "var", "norm", "all"),
-    *("any", "eq", "ne", "gt", "lt", "ge", "le", "isnan", "isinf", "isfinite", "zeros_like", "item"),
+    *(
+        "any",
+        "eq",
+        "ne",
+        "gt",
+        "lt",
+        "ge",
+        "le",
+        "isnan",
+        "isinf",
+        "isfinite",
+        "zeros_like",
+        "item",
+    ),
     *("ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty"),
     *("tolist", "numpy", "size", "stride", "dim", "numel", "logsumexp", "topk", "sort", "argsort"),
     *("bernoulli", "multinomial", "rand_like", "randn_like", "unique", "nonzero", "log_softmax"),
@@ -97,7 +120,9 @@ def continued(
     if operands is None:
         return trace.lose(f"{name} is not one of the steps that can be run again")
     op, values, options = operands
-    return trace.moved(op, tuple(keep(v) if isinstance(v, Tensor) else v for v in values), **options)
+    return trace.moved(
+        op, tuple(keep(v) if isinstance(v, Tensor) else v for v in values), **options
+    )
 
 
 def _cast(trace: Trace, out: Tensor) -> Trace:
@@ -121,7 +146,9 @@ def _permute(
     dims: int,
 ) -> Trace:
     transposing = func.__self__.__get__ if name in ("T", "mT", "H", "mH") else func  # type: ignore[attr-defined]
-    order = permutation(transposing, () if transposing is not func else args[1:], dict(kwargs), dims)
+    order = permutation(
+        transposing, () if transposing is not func else args[1:], dict(kwargs), dims
+    )
     moved = trace.moved("permute", axes=permuted_axes(trace.axes, order), dims=order)
     return _same_memory(trace, moved)
 
@@ -165,7 +192,9 @@ def _mix_heads(
     bias = kwargs.get("bias", args[2] if len(args) > 2 else None)
     head_axis = -1 if name == "linear" else -3
     plain = len(args) <= 3 and not set(kwargs) - {"weight", "bias", "input"}
-    pointwise = name == "linear" or (isinstance(weight, Tensor) and tuple(weight.shape[2:]) == (1, 1))
+    pointwise = name == "linear" or (
+        isinstance(weight, Tensor) and tuple(weight.shape[2:]) == (1, 1)
+    )
     if not isinstance(weight, Tensor) or head_axis in trace.axes or not pointwise:
         return trace.lose(f"{name} mixes its tokens")
     if not plain and not _is_plain_conv(args, kwargs):
@@ -175,9 +204,12 @@ def _mix_heads(
 
 
 def _is_plain_conv(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """stride 1, padding 0, dilation 1, groups 1."""
+    """Stride 1, padding 0, dilation 1, groups 1."""
     names = ("stride", "padding", "dilation", "groups")
-    given = [kwargs.get(n, args[i + 3] if len(args) > i + 3 else d) for i, (n, d) in enumerate(zip(names, (1, 0, 1, 1), strict=True))]
+    given = [
+        kwargs.get(n, args[i + 3] if len(args) > i + 3 else d)
+        for i, (n, d) in enumerate(zip(names, (1, 0, 1, 1), strict=True))
+    ]
     flat = [set(v) if isinstance(v, (tuple, list)) else {v} for v in given]
     return flat == [{1}, {0}, {1}, {1}]
 
@@ -186,7 +218,9 @@ def _pointwise(
     base: str, args: Sequence[Any], kwargs: Mapping[str, Any], place: int
 ) -> tuple[Op, tuple[Any, ...], dict[str, Any]] | None:
     """Operation, other operands and options of an elementwise call."""
-    options = {k: v for k, v in kwargs.items() if k not in ("input", "other", "mask", "value", "out")}
+    options = {
+        k: v for k, v in kwargs.items() if k not in ("input", "other", "mask", "value", "out")
+    }
     if base.startswith("r") and base[1:] in BINARY and len(args) == 2:
         base, args, place = base[1:], (args[1], args[0]), 1 - place
     if base in BINARY:

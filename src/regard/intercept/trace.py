@@ -1,4 +1,4 @@
-"""What is known about a tensor that descends from a q·k product: how it came about, and its axes."""
+"""Traces: how a tensor descends from a q·k product, and where its token axes are."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -121,7 +121,9 @@ class Trace:
 
     def scores(self, arrangement: Sequence[Step]) -> Scores:
         """The program for the weights, ending in (batch, heads, queries, keys)."""
-        assert self.q is not None and self.k is not None and self.query_side is not None
+        assert self.q is not None
+        assert self.k is not None
+        assert self.query_side is not None
         side = self.query_side
         steps = [move.step(side) for move in self.moves]
         q, k = (self.q, self.k) if side == 0 else (self.k, self.q)
@@ -133,7 +135,8 @@ class Trace:
     @property
     def product_dim(self) -> int:
         """Number of axes of the product."""
-        assert self.q is not None and self.k is not None
+        assert self.q is not None
+        assert self.k is not None
         return max(len(self.q.shape), len(self.k.shape))
 
 
@@ -158,14 +161,16 @@ def _reshaped_axis(axis: int | None, before: Sequence[int], after: Sequence[int]
     return min(candidates, key=lambda place: abs(place - axis), default=None)
 
 
-def permutation(func: Callable[..., Tensor], args: Sequence[Any], kwargs: dict[str, Any], n: int) -> list[int]:
+def permutation(
+    func: Callable[..., Tensor], args: Sequence[Any], kwargs: dict[str, Any], n: int
+) -> list[int]:
     """The order of axes that a transposing call makes: output axis i is input axis result[i].
 
     Found by letting the call work on an empty tensor whose strides tell its axes apart.
     """
     strides = [2 ** (n - i) for i in range(n)]
     probe = torch.empty_strided([2] * n, strides, device="meta")
-    moved = func(probe, *args, **kwargs) if callable(func) else probe
+    moved = func(probe, *args, **kwargs)
     return [strides.index(stride) for stride in moved.stride()]
 
 
