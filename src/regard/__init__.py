@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
@@ -27,6 +28,7 @@ _HOME = {
     "ViewTransform": "regard.geometry",
     "layers": "regard.layers",
     "record": "regard.intercept.record",
+    "rollout": "regard.analysis.rollout",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "ViewTransform",
     "layers",
     "record",
+    "rollout",
 ]
 
 

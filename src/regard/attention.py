@@ -251,6 +251,13 @@ class ExplicitAttention(Attention):
         part = self._part(queries, heads)
         return part.of_heads(part.of_rows(self.empty.get()[..., None], -2))[..., 0]
 
+    def pull(self, row_weights: Tensor, *, heads: Selection = None, masked: bool = True) -> Tensor:
+        """As for every attention; the weights are there already, so no tile is cut."""
+        weights = self.weights(heads=heads, masked=masked)
+        return torch.matmul(row_weights.to(weights.device)[:, None].float(), weights.float()).mean(
+            1
+        )
+
     def _weights(self, part: Part, masked: bool) -> Tensor:
         if not masked:
             self._refuse_if_masked("unmasked weights")
