@@ -1,0 +1,146 @@
+"""Reading a checkpoint folder without running anything that came with it."""
+
+import json
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from regard.errors import CheckpointError, ModelNotFound, UnsafeCheckpoint
+
+_SAFE = "model.safetensors"
+_SAFE_INDEX = "model.safetensors.index.json"
+_PICKLE = "pytorch_model.bin"
+_CODE_BEARING = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".npy")
+_CONFIG_LIMIT_BYTES = 64 * 2**20
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Content of the folder's ``config.json``.
+
+    Raises:
+        ModelNotFound: The folder or the file is not there.
+        CheckpointError: The file is no JSON object, or names no model type.
+    """
+    if not folder.is_dir():
+        raise ModelNotFound(
+            f"{folder} is not a folder; expected one that holds config.json and {_SAFE}"
+        )
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelNotFound(
+            f"{folder} holds no config.json, so its architecture is not known; "
+            "pass a folder as save_pretrained writes it"
+        )
+    config = read_json(path)
+    if not isinstance(config.get("model_type"), str):
+        raise CheckpointError(
+            f"{path} names no model_type (got {config.get('model_type')!r}); "
+            "expected a transformers configuration"
+        )
+    return config
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a small file; raises ``CheckpointError`` where there is none."""
+    try:
+        if path.stat().st_size > _CONFIG_LIMIT_BYTES:
+            raise ValueError(f"{path.stat().st_size:,} bytes, over {_CONFIG_LIMIT_BYTES:,}")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as JSON: {error}; download it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a JSON {type(content).__name__}; expected an object")
+    return content
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a checkpoint folder, on the CPU, in the dtype they are stored in.
+
+    Reads ``model.safetensors``, its shards, or ``pytorch_model.bin`` as plain tensors
+    (``weights_only``); the first of these that is there.
+
+    Raises:
+        CheckpointError: No weights, or damaged ones.
+        UnsafeCheckpoint: Weights that would have to run code to be read.
+    """
+    if (folder / _SAFE).is_file():
+        return _read_safetensors(folder / _SAFE)
+    if (folder / _SAFE_INDEX).is_file():
+        return _read_shards(folder / _SAFE_INDEX)
+    if (folder / _PICKLE).is_file():
+        return _read_pickle(folder / _PICKLE)
+    refused = sorted(path.name for path in folder.iterdir() if path.suffix in _CODE_BEARING)
+    if refused:
+        raise UnsafeCheckpoint(
+            f"{folder} holds its weights only as {', '.join(refused)}, a kind of file that can "
+            f"run code when it is read; expected {_SAFE}; convert it with safetensors where you "
+            "trust it"
+        )
+    raise CheckpointError(f"{folder} holds no weights; expected {_SAFE} or its shards")
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} ({path.stat().st_size:,} bytes) is damaged: {error}; download it again"
+        ) from error
+    return tensors
+
+
+def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise CheckpointError(f"{index} has no weight_map; download it again")
+    tensors: dict[str, torch.Tensor] = {}
+    for name in sorted({str(place) for place in places.values()}):
+        # a shard's name comes from the checkpoint: it may not lead out of the folder
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise UnsafeCheckpoint(f"{index} names the shard {name!r}; expected a file beside it")
+        if not (index.parent / name).is_file():
+            raise CheckpointError(f"{index.parent} lacks the shard {name}; download it again")
+        tensors |= _read_safetensors(index.parent / name)
+    return tensors
+
+
+def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        with warnings.catch_warnings():
+            # said of protocols that the safe reader may not know; it then refuses, by an error
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = " ".join(str(error).split())
+        raise UnsafeCheckpoint(
+            f"{path} is not plain tensors, and reading on could run code of its own, so it was "
+            f"not read; expected {_SAFE} (torch says: {reason[:300]})"
+        ) from error
+    except Exception as error:  # the one border to torch.load, which raises many kinds
+        raise CheckpointError(
+            f"{path} is damaged: {type(error).__name__}: {error}; download it again"
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds a {type(state).__name__}; expected named tensors")
+    for name, tensor in state.items():
+        _require_plain(path, name, tensor)
+    return state
+
+
+def _require_plain(path: Path, name: object, tensor: object) -> None:
+    if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+        raise CheckpointError(
+            f"{path} holds {name!r} of type {type(tensor).__name__}; expected named tensors only"
+        )
+    # a stride of 0 lets a few bytes claim any shape, and take its memory once copied
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise UnsafeCheckpoint(
+            f"{path}: {name} of shape {tuple(tensor.shape)} claims more values than the file holds"
+        )
