@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
-    from regard.layers import layers
+    from regard.inventory import layers
     from regard.recording import Recording
     from regard.tokens import GridTokens, Tokens
 
@@ -26,7 +26,7 @@ _HOME = {
     "Recording": "regard.recording",
     "Tokens": "regard.tokens",
     "ViewTransform": "regard.geometry",
-    "layers": "regard.layers",
+    "layers": "regard.inventory",
     "record": "regard.intercept.record",
     "rollout": "regard.analysis.rollout",
 }
