@@ -10,16 +10,39 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from regard.analysis.rollout import rollout
+    from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.geometry import ViewTransform
+    from regard.intercept.record import record
+    from regard.inventory import layers
+    from regard.recording import Recording
     from regard.tokens import GridTokens, Tokens
 
 _HOME = {
+    "Attention": "regard.attention",
+    "DotProductAttention": "regard.attention",
+    "ExplicitAttention": "regard.attention",
     "GridTokens": "regard.tokens",
+    "Recording": "regard.recording",
     "Tokens": "regard.tokens",
     "ViewTransform": "regard.geometry",
+    "layers": "regard.inventory",
+    "record": "regard.intercept.record",
+    "rollout": "regard.analysis.rollout",
 }
 
-__all__ = ["GridTokens", "Tokens", "ViewTransform"]
+__all__ = [
+    "Attention",
+    "DotProductAttention",
+    "ExplicitAttention",
+    "GridTokens",
+    "Recording",
+    "Tokens",
+    "ViewTransform",
+    "layers",
+    "record",
+    "rollout",
+]
 
 
 def __getattr__(name: str) -> Any:

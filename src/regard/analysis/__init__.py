@@ -1,0 +1,1 @@
+"""What recorded attention says: pure functions, one idea a file."""

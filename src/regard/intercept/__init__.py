@@ -1,0 +1,1 @@
+"""How attention calls are caught while a model runs, one mechanism a file."""

@@ -1,0 +1,5 @@
+"""Reading and writing pictures, with limits."""
+
+from regard.media.image import png_bytes, read_image, write_png
+
+__all__ = ["png_bytes", "read_image", "write_png"]

@@ -1,0 +1,41 @@
+"""Files that appear whole or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Put ``data`` under ``path``: afterwards the old file is there or the new one, never a part.
+
+    The bytes go to a new file in the same folder (exclusive, so a planted link is not followed;
+    mode by the umask), reach the disk, and are renamed over ``path``. Whatever fails, the
+    temporary file is removed.
+
+    Raises:
+        OSError: The folder is missing or not writable, the disk is full.
+    """
+    target = Path(path)
+    temporary = target.parent / f".regard-{secrets.token_hex(8)}.tmp"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut, where folders can be opened (not Windows)."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,292 @@
+"""Recorded attention: one call of one layer, in one of two forms behind one interface.
+
+- `DotProductAttention` keeps the causes (q, k, mask, scale) and computes any weight on demand.
+- `ExplicitAttention` keeps the weights, where they are the smaller thing or where there is no q·k.
+
+Shapes are always (batch, heads, queries, keys).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from regard.errors import CaptureError, SelectionError
+from regard.kept import Kept
+from regard.sample import OutputSample
+from regard.scores import Part, Scores
+from regard.tokens import Tokens
+
+Kind = Literal["dot_product", "explicit", "deformable"]
+Selection = int | slice | Sequence[int] | Tensor | None
+
+TILE_BYTES = 64 * 2**20
+"""Default budget of a reduction: about this much is held beside its result."""
+
+CACHE_BYTES = 4 * 2**20
+"""Tiles of `pull` are this small so that they stay in the processor's cache."""
+
+
+UNKNOWN = Tokens(1)
+"""Stands for "as many tokens as the shape says, known by index only"."""
+
+
+@dataclass(eq=False, kw_only=True, repr=False)
+class Attention(ABC):
+    """One recorded attention call.
+
+    Attributes:
+        shape: (batch, heads, queries, keys).
+        layer: Path of the module that ran it, as in `model.named_modules()`; "" is the model.
+        axes: Which call this is: `forward` counts the passes through the model, `call` the
+            attention calls inside one pass through the layer; families add theirs (frame, step).
+        queries: What the indices of the query axis stand for.
+        keys: What the indices of the key axis stand for.
+        notes: What a reader must know about this record, in words.
+        sample: Some channels of the values and of the real output, to check the record by.
+    """
+
+    kind: ClassVar[Kind]
+
+    shape: tuple[int, int, int, int]
+    layer: str = ""
+    axes: dict[str, int] = field(default_factory=lambda: {"forward": 0, "call": 0})
+    queries: Tokens = field(default_factory=lambda: UNKNOWN)
+    keys: Tokens = field(default_factory=lambda: UNKNOWN)
+    notes: tuple[str, ...] = ()
+    sample: OutputSample | None = None
+
+    def __post_init__(self) -> None:
+        if self.queries is UNKNOWN:
+            self.queries = Tokens(self.shape[2])
+        if self.keys is UNKNOWN:
+            self.keys = Tokens(self.shape[3])
+
+    @property
+    @abstractmethod
+    def kept(self) -> list[Kept]:
+        """The tensors that this record holds."""
+
+    @abstractmethod
+    def _weights(self, part: Part, masked: bool) -> Tensor:
+        """Weights of a part, (batch, heads, rows, keys)."""
+
+    @abstractmethod
+    def blocked(self, queries: Selection = None, heads: Selection = None) -> Tensor:
+        """Where a mask forbids the query the key: bool (batch, heads, queries, keys)."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the record holds, tensors shared with other records included."""
+        return sum(kept.nbytes for kept in self.kept)
+
+    def weights(
+        self, queries: Selection = None, heads: Selection = None, *, masked: bool = True
+    ) -> Tensor:
+        """Attention weights, exact to the model's own arithmetic.
+
+        Args:
+            queries: Indices on the query axis: an int, a slice, a sequence; None for all.
+            heads: Indices on the head axis, likewise.
+            masked: False gives the weights of the same q and k with every mask left open
+                (layer-local: q itself still comes from the masked layers before).
+
+        Returns:
+            (batch, heads, queries, keys). Rows sum to 1, but for a row in which every key is
+            blocked: that is all zeros (see `fully_masked`).
+
+        Raises:
+            SelectionError: A query or head that does not exist.
+            CaptureError: `masked=False` on a record that holds masked weights only.
+        """
+        return self._weights(self._part(queries, heads), masked)
+
+    def fully_masked(self, queries: Selection = None, heads: Selection = None) -> Tensor:
+        """Rows in which every key is blocked: bool (batch, heads, queries)."""
+        return self.blocked(queries, heads).all(-1)
+
+    def tiles(
+        self,
+        queries: Selection = None,
+        heads: Selection = None,
+        *,
+        masked: bool = True,
+        budget_bytes: int = TILE_BYTES,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The weights in blocks of whole rows: pairs of (query indices, their weights).
+
+        A block and what it takes to compute it stay within `budget_bytes` (one row at least).
+        """
+        part = self._part(queries, heads)
+        rows = torch.arange(self.shape[2]) if part.rows is None else part.rows
+        batch, all_heads, _, keys = self.shape
+        # weights, scores and one temporary, in float32; heads are cut late in some programs
+        row_bytes = 3 * 4 * batch * all_heads * keys
+        for block in torch.split(rows, max(1, budget_bytes // max(1, row_bytes))):
+            yield block, self._weights(Part(block, part.heads), masked)
+
+    def mean(
+        self, queries: Selection = None, heads: Selection = None, *, masked: bool = True
+    ) -> Tensor:
+        """Weights averaged over heads: (batch, queries, keys), float32."""
+        blocks = self.tiles(queries, heads, masked=masked)
+        return torch.cat([weights.float().mean(1) for _, weights in blocks], dim=1)
+
+    def received(
+        self, queries: Selection = None, heads: Selection = None, *, masked: bool = True
+    ) -> Tensor:
+        """Weight that each key receives, averaged over queries: (batch, heads, keys), float32."""
+        total, count = None, 0
+        for block, weights in self.tiles(queries, heads, masked=masked):
+            share = weights.float().sum(2)
+            total = share if total is None else total + share
+            count += len(block)
+        if total is None:
+            raise SelectionError(f"layer {self.layer!r}: no query was selected to average over")
+        return total / count
+
+    def entropy(
+        self, queries: Selection = None, heads: Selection = None, *, masked: bool = True
+    ) -> Tensor:
+        """Entropy of each row in nats: (batch, heads, queries), float32; 0 looks at one key."""
+        blocks = self.tiles(queries, heads, masked=masked)
+        return torch.cat([torch.special.entr(w.float()).sum(-1) for _, w in blocks], dim=2)
+
+    def pull(self, row_weights: Tensor, *, heads: Selection = None, masked: bool = True) -> Tensor:
+        """Rows of weights pulled through this layer: row_weights · (mean over heads of W).
+
+        The vector-matrix product behind rollout; no weights of more than a tile are ever held.
+
+        Args:
+            row_weights: (batch, n, queries).
+            heads: Heads to average over; None for all.
+            masked: As in `weights`.
+
+        Returns:
+            (batch, n, keys), float32.
+        """
+        pulled = None
+        for block, weights in self.tiles(heads=heads, masked=masked, budget_bytes=CACHE_BYTES):
+            rows = row_weights[:, None, :, block.to(row_weights.device)].float()
+            term = torch.matmul(rows, weights.float()).mean(1)
+            pulled = term if pulled is None else pulled.add_(term)
+        if pulled is None:
+            raise SelectionError(f"layer {self.layer!r} has no queries to pull through")
+        return pulled
+
+    def __repr__(self) -> str:
+        b, h, n, m = self.shape
+        where = self.layer or "(model)"
+        axes = "".join(f" {name}={value}" for name, value in self.axes.items() if value)
+        return f"<{self.kind} {where}{axes}: batch {b}, heads {h}, queries {n}, keys {m}>"
+
+    def _part(self, queries: Selection, heads: Selection) -> Part:
+        rows = indices(queries, self.shape[2], f"layer {self.layer!r}: query")
+        return Part(rows, indices(heads, self.shape[1], f"layer {self.layer!r}: head"))
+
+
+@dataclass(eq=False, kw_only=True, repr=False)
+class DotProductAttention(Attention):
+    """A call kept as its causes: q, k, and the steps to the softmax and after it.
+
+    Source: Vaswani et al. 2017, "Attention is all you need", equation 1.
+    """
+
+    kind = "dot_product"
+    scores: Scores
+
+    @property
+    def kept(self) -> list[Kept]:
+        """q, k, masks and other operands."""
+        return self.scores.kept
+
+    def blocked(self, queries: Selection = None, heads: Selection = None) -> Tensor:
+        """Where a mask forbids the query the key: bool (batch, heads, queries, keys)."""
+        return self.scores.blocked(self._part(queries, heads))
+
+    def _weights(self, part: Part, masked: bool) -> Tensor:
+        weights = self.scores.weights(part, masked=masked)
+        if masked and self.scores.may_block:
+            empty = self.scores.blocked(part).all(-1, keepdim=True)
+            return weights.masked_fill(empty, 0) if empty.any() else weights
+        return weights
+
+
+@dataclass(eq=False, kw_only=True, repr=False)
+class ExplicitAttention(Attention):
+    """A call kept as its weights: the effective ones, as they met the values.
+
+    Attributes:
+        kept_weights: (batch, heads, queries, keys).
+        empty: bool (batch, heads, queries), rows in which every key was blocked; None if none.
+        may_block: A mask was at work whose single entries are not known any more.
+    """
+
+    kind = "explicit"
+    kept_weights: Kept
+    empty: Kept | None = None
+    may_block: bool = False
+
+    @property
+    def kept(self) -> list[Kept]:
+        """The weights and the flags of empty rows."""
+        return [self.kept_weights] if self.empty is None else [self.kept_weights, self.empty]
+
+    def blocked(self, queries: Selection = None, heads: Selection = None) -> Tensor:
+        """Where a mask forbids the query the key: bool (batch, heads, queries, keys).
+
+        Raises:
+            CaptureError: Only the masked weights were kept.
+        """
+        self._refuse_if_masked("where the mask blocks")
+        return torch.zeros_like(self.weights(queries, heads), dtype=torch.bool)
+
+    def fully_masked(self, queries: Selection = None, heads: Selection = None) -> Tensor:
+        """Rows in which every key is blocked: bool (batch, heads, queries)."""
+        if self.empty is None:
+            return torch.zeros_like(self.weights(queries, heads)[..., 0], dtype=torch.bool)
+        part = self._part(queries, heads)
+        return part.of_heads(part.of_rows(self.empty.get()[..., None], -2))[..., 0]
+
+    def pull(self, row_weights: Tensor, *, heads: Selection = None, masked: bool = True) -> Tensor:
+        """As for every attention; the weights are there already, so no tile is cut."""
+        weights = self.weights(heads=heads, masked=masked)
+        return torch.matmul(row_weights.to(weights.device)[:, None].float(), weights.float()).mean(
+            1
+        )
+
+    def _weights(self, part: Part, masked: bool) -> Tensor:
+        if not masked:
+            self._refuse_if_masked("unmasked weights")
+        return part.of_heads(part.of_rows(self.kept_weights.get(), -2))
+
+    def _refuse_if_masked(self, what: str) -> None:
+        if self.may_block:
+            raise CaptureError(
+                f"layer {self.layer!r}: {what} cannot be told, because this call was kept as its "
+                f"masked weights {self.shape}; record it with keep='qk'"
+            )
+
+
+def indices(selection: Selection, count: int, what: str) -> Tensor | None:
+    """A selection as indices 0..count-1 on the CPU; None for all.
+
+    Raises:
+        SelectionError: An index beyond the axis, or something that is no selection.
+    """
+    if selection is None:
+        return None
+    if isinstance(selection, slice):
+        return torch.arange(count)[selection]
+    if isinstance(selection, Tensor) and selection.dtype == torch.bool:
+        selection = selection.nonzero()[:, 0]
+    chosen = torch.as_tensor(selection, dtype=torch.long).reshape(-1).cpu()
+    wrong = chosen[(chosen < -count) | (chosen >= count)]
+    if len(wrong):
+        raise SelectionError(
+            f"{what} {int(wrong[0])} does not exist; there are {count} (0..{count - 1})"
+        )
+    return chosen % count

@@ -1,0 +1,94 @@
+"""Keeping tensors by reference while that is safe, and by copy where it is not."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
+from typing import Any
+from weakref import WeakSet
+
+from torch import Tensor, nn
+
+from regard.kept import Kept, storage_key
+
+
+class Keeper:
+    """Hands out `Kept` tensors and copies them just before anything writes to their memory.
+
+    A tensor is copied at once when its memory belongs to the model, or has been written to
+    before (a reused cache); all others are kept by reference, and copied when a write comes.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        owned = [*model.parameters(), *model.buffers()]
+        self._owned = {storage_key(tensor) for tensor in owned}
+        self._by_storage: dict[int, WeakSet[Kept]] = {}
+
+    def keep(self, tensor: Tensor) -> Kept:
+        """The tensor as it is now, whatever happens to its memory later."""
+        kept = Kept(tensor)
+        rewritten = not tensor.is_inference() and tensor._version > 0
+        if rewritten or self.is_owned(tensor):
+            kept.clone()
+        else:
+            self._by_storage.setdefault(kept.storage_key, WeakSet()).add(kept)
+        return kept
+
+    def is_owned(self, tensor: Tensor) -> bool:
+        """Whether the tensor lies in a parameter or buffer of the model."""
+        return storage_key(tensor) in self._owned
+
+    def settle(self, group: Sequence[Kept]) -> None:
+        """Copy those of a group that would keep alive much more memory than they need."""
+        needed: dict[int, int] = {}
+        for kept in group:
+            needed[kept.storage_key] = needed.get(kept.storage_key, 0) + kept.nbytes
+        for kept in group:
+            if 2 * needed.get(kept.storage_key, kept.storage_nbytes) < kept.storage_nbytes:
+                kept.clone()
+
+    def before_write(self, tensors: Iterable[Tensor]) -> None:
+        """Copy what is kept of these tensors' memory, which is about to be overwritten."""
+        for tensor in tensors:
+            if self._by_storage:
+                for kept in self._by_storage.pop(storage_key(tensor), ()):
+                    kept.clone()
+
+
+Written = Callable[[Sequence[Any], Mapping[str, Any]], list[Tensor]]
+
+
+def writer(func: Callable[..., Any]) -> Written | None:
+    """A function that tells which arguments a torch function overwrites; None if it never does."""
+    name: str = getattr(func, "__name__", "")
+    if name == "__setitem__" or (
+        name.startswith("__i") and name not in ("__invert__", "__index__")
+    ):
+        return _first
+    if name.endswith("_") and not name.endswith("__"):
+        return _first
+    place = _inplace_position(func)
+    return None if place is None else lambda args, kwargs: _flagged(args, kwargs, place)
+
+
+def _first(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    target = args[0] if args else kwargs.get("input", kwargs.get("self"))
+    return tensors_in(target)
+
+
+def _flagged(args: Sequence[Any], kwargs: Mapping[str, Any], place: int) -> list[Tensor]:
+    flag = kwargs.get("inplace", args[place] if len(args) > place else False)
+    return _first(args, kwargs) if flag is True else []
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The value if it is a tensor, the tensors of a list or tuple, else nothing."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [t for t in value if isinstance(t, Tensor)] if isinstance(value, (list, tuple)) else []
+
+
+def _inplace_position(func: Callable[..., Any]) -> int | None:
+    """Position of the `inplace` argument of a Python function such as F.relu."""
+    if not hasattr(func, "__code__"):
+        return None
+    names = list(signature(func).parameters)
+    return names.index("inplace") if "inplace" in names else None

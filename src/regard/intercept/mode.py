@@ -1,0 +1,67 @@
+"""The one mode through which every torch call of the recorded thread passes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from regard.intercept.keeper import Written, tensors_in, writer
+from regard.intercept.multihead import MultiheadFunction
+from regard.intercept.recorder import Recorder
+from regard.intercept.sdpa import FusedAttention
+from regard.intercept.softmax import SoftmaxAttention
+
+
+class Interceptor(TorchFunctionMode):
+    """Hands each call to the mechanism that knows it, and runs all others as they are."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._keeper = recorder.keeper
+        self._guard = recorder.guard
+        self.softmax = SoftmaxAttention(recorder)
+        mechanisms = [FusedAttention(recorder), MultiheadFunction(recorder, self), self.softmax]
+        self._handlers: dict[Any, Callable[..., Any]] = {}
+        for mechanism in mechanisms:
+            self._handlers |= mechanism.functions  # type: ignore[attr-defined]
+        self._writers: dict[Any, Written | None] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if _must_not_record():
+            return func(*args, **kwargs)
+        handler = self._handlers.get(func)
+        if handler is not None:
+            return handler(func, args, kwargs)
+        self._guard(self._before_write, func, args, kwargs)
+        if not self.softmax.is_following:
+            return func(*args, **kwargs)
+        traces = self.softmax.look_up(args)
+        if not any(traces):
+            return func(*args, **kwargs)
+        shapes = [tuple(getattr(arg, "shape", ())) for arg in args]
+        out = func(*args, **kwargs)
+        self._guard(self.softmax.observe, func, args, kwargs, shapes, traces, out)
+        return out
+
+    def _before_write(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        try:
+            written = self._writers[func]
+        except KeyError:
+            written = self._writers[func] = writer(func)
+        if written is not None:
+            self._keeper.before_write(written(args, kwargs))
+        if kwargs.get("out") is not None:
+            self._keeper.before_write(tensors_in(kwargs["out"]))
+
+
+def _must_not_record() -> bool:
+    """While a graph is compiled, a function is transformed, or a checkpoint is run again."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._current_graph_task_id() != -1
+    )

@@ -1,0 +1,62 @@
+"""`record`: the attention of any model, caught while it runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import get_args
+
+import torch
+from torch import nn
+
+from regard.errors import CaptureError
+from regard.intercept.keeper import Keeper
+from regard.intercept.mode import Interceptor
+from regard.intercept.recorder import Keep, Recorder
+from regard.intercept.report import nothing_recorded, unrecorded
+from regard.intercept.stack import ModuleStack
+from regard.recording import Recording
+
+
+@contextmanager
+def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Iterator[Recording]:
+    """The recording of every attention call that the model makes inside the `with`.
+
+    The model is left as it is and takes its own fast path; afterwards nothing stays behind on it
+    or in torch. Only the current thread is recorded. `torch.compile`d parts run eagerly inside.
+
+    Args:
+        model: Any module.
+        layers: Glob over module paths, such as "encoder.layer.8.*"; it also matches everything
+            inside a module that it names.
+        keep: "qk" keeps q, k and masks (memory grows with tokens, not with their square) and
+            computes any weight later; "weights" keeps the weights; "auto" whichever is smaller.
+
+    Yields:
+        The recording; calls are added as they happen.
+
+    Raises:
+        NothingRecorded: The body ended well and no call was recorded.
+        CaptureError: `model` is no module, or `keep` is none of the three.
+
+    Example:
+        >>> with regard.record(model) as recording:  # doctest: +SKIP
+        ...     model(pixels)
+        >>> recording[-1].weights(queries=0)  # doctest: +SKIP
+    """
+    if not isinstance(model, nn.Module):
+        raise CaptureError(f"record wants a torch.nn.Module, got {type(model).__name__}")
+    if keep not in get_args(Keep):
+        raise CaptureError(f"keep={keep!r} is not one of {', '.join(get_args(Keep))}")
+    recording = Recording()
+    stack = ModuleStack(model)
+    recorder = Recorder(recording, stack, Keeper(model), layers, keep)
+    interceptor = Interceptor(recorder)
+    stack.attach()
+    try:
+        with torch.compiler.set_stance("force_eager"), interceptor:
+            yield recording
+    finally:
+        stack.detach()
+        recording.unrecorded = unrecorded(recorder, interceptor.softmax)
+        interceptor.softmax.clear()
+    if not recording:
+        raise nothing_recorded(recorder, recording.unrecorded)

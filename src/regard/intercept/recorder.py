@@ -1,0 +1,140 @@
+"""Where every mechanism hands in what it caught, and what of it is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.intercept.keeper import Keeper
+from regard.intercept.stack import ModuleStack
+from regard.kept import Kept
+from regard.recording import Recording, matches
+from regard.sample import OutputSample
+from regard.scores import Scores
+
+T = TypeVar("T")
+Keep = Literal["auto", "qk", "weights"]
+Shape = tuple[int, int, int, int]
+
+
+@dataclass(eq=False)
+class Recorder:
+    """The open recording, and what mechanisms need to add to it.
+
+    Attributes:
+        recording: Where the calls go.
+        stack: The running modules.
+        keeper: Keeps tensors.
+        pattern: Glob of the layers that are wanted.
+        keep: What to keep of a call.
+        missed: (path, reason) of what looked like attention and could not be recorded.
+        found: Paths in which attention was found, wanted or not.
+    """
+
+    recording: Recording
+    stack: ModuleStack
+    keeper: Keeper
+    pattern: str
+    keep: Keep
+    missed: list[tuple[str, str]] = field(default_factory=list)
+    found: set[str] = field(default_factory=set)
+    _paid: set[tuple[object, ...]] = field(default_factory=set)
+    _wanted: dict[str, bool] = field(default_factory=dict)
+
+    def wants(self) -> bool:
+        """Whether the running module, in which attention was just found, is asked for."""
+        path = self.stack.top.path
+        self.found.add(path)
+        if path not in self._wanted:
+            self._wanted[path] = matches(path, self.pattern)
+        return self._wanted[path]
+
+    def guard(self, function: Callable[..., T], *args: Any) -> T | None:
+        """The function's result; a failure in it is noted and does not reach the model."""
+        try:
+            return function(*args)
+        except Exception as error:
+            self.miss(f"regard failed to follow it ({type(error).__name__}: {error})")
+            return None
+
+    def add(
+        self,
+        *,
+        shape: Shape,
+        scores: Scores | None,
+        weights: Callable[[], Tensor] | None,
+        sample: OutputSample | None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """Record one call of the running module.
+
+        Args:
+            shape: (batch, heads, queries, keys).
+            scores: The program for its weights; None where there is none.
+            weights: Gives the weights as the model used them; None where only the program can.
+            sample: To check the record by.
+            notes: What a reader of the record must know.
+        """
+        frame = self.stack.top
+        call: Attention
+        if scores is not None and self._program_is_kept(scores, shape):
+            self.keeper.settle(scores.kept)
+            self._paid |= {kept.identity for kept in scores.kept}
+            call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
+        else:
+            call = self._explicit(shape, scores, weights, sample, notes)
+        call.layer = frame.path
+        call.axes = {"forward": max(0, self.stack.forward), "call": frame.calls}
+        frame.calls += 1
+        self.recording.append(call)
+
+    def miss(self, reason: str) -> None:
+        """Say why the running module's attention has no record."""
+        self.missed.append((self.stack.top.path, reason))
+
+    def _program_is_kept(self, scores: Scores, shape: Shape) -> bool:
+        if self.keep != "auto":
+            return self.keep == "qk"
+        new = {kept.identity: kept.nbytes for kept in scores.kept}
+        cost = sum(size for identity, size in new.items() if identity not in self._paid)
+        return cost < torch.Size(shape).numel() * scores.q.dtype.itemsize
+
+    def _explicit(
+        self,
+        shape: Shape,
+        scores: Scores | None,
+        weights: Callable[[], Tensor] | None,
+        sample: OutputSample | None,
+        notes: tuple[str, ...],
+    ) -> ExplicitAttention:
+        program = None if scores is None else DotProductAttention(shape=shape, scores=scores)
+        if weights is not None:
+            used = weights().detach()
+        else:
+            assert program is not None
+            used = program.weights()
+        empty = _empty_rows(program, used)
+        if empty is not None:
+            used = used.masked_fill(empty[..., None], 0)
+        return ExplicitAttention(
+            shape=shape,
+            kept_weights=self.keeper.keep(used),
+            empty=None if empty is None else Kept(empty),
+            may_block=program is None or program.scores.may_block,
+            sample=sample,
+            notes=notes,
+        )
+
+
+def _empty_rows(program: DotProductAttention | None, weights: Tensor) -> Tensor | None:
+    """Fully masked rows, bool (batch, heads, queries); None if there is none."""
+    if program is None:
+        empty = weights.isnan().all(-1)
+    elif program.scores.may_block:
+        empty = program.fully_masked()
+    else:
+        return None
+    return empty if empty.any() else None

@@ -1,0 +1,84 @@
+"""What looked like attention and has no record, and why."""
+
+import re
+from inspect import signature
+
+from torch import nn
+
+from regard.errors import NothingRecorded
+from regard.intercept.recorder import Recorder
+from regard.intercept.softmax import NO_VALUES, SoftmaxAttention
+from regard.recording import Unrecorded, matches
+
+ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
+NOT_SEEN = (
+    "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
+)
+DEFORMABLE = "deformable attention: sampled points instead of q·k"
+SCRIPTED = "a TorchScript module: what runs inside cannot be seen"
+
+
+def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded]:
+    """Every wanted layer that looked like attention and has no record, with the reason."""
+    dead = [(fate.path, NO_VALUES) for fate in softmax.fates if not fate.met_values]
+    reasons: dict[str, str] = {}
+    for path, reason in [*recorder.missed, *dead]:
+        if looks_like_attention(recorder, path) or reason.startswith("regard failed"):
+            reasons.setdefault(path, reason)
+    for path in _silent(recorder):
+        reasons.setdefault(path, _why_silent(recorder.stack.ran[path]))
+    reasons |= dict.fromkeys(recorder.stack.sealed, SCRIPTED)
+    return [Unrecorded(p, r) for p, r in reasons.items() if matches(p, recorder.pattern)]
+
+
+def looks_like_attention(recorder: Recorder, path: str) -> bool:
+    """Whether the class of the module, or of the one that holds it, is named after attention."""
+    ran = recorder.stack.ran
+    around = [path, path.rpartition(".")[0]]
+    return any(p in ran and ATTENTION_NAME.search(type(ran[p]).__name__) for p in around)
+
+
+def _silent(recorder: Recorder) -> list[str]:
+    """Innermost attention-like modules that ran without attention found in or right around them."""
+    ran = recorder.stack.ran
+    alike = [path for path, module in ran.items() if ATTENTION_NAME.search(type(module).__name__)]
+    silent = []
+    for path in alike:
+        inside = [other for other in alike if other != path and _holds(path, other)]
+        around = [other for other in alike if other != path and _holds(other, path)]
+        heard = any(_holds(path, found) for found in recorder.found)
+        heard_around = bool(around) and max(around, key=len) in recorder.found
+        if not (inside or heard or heard_around):
+            silent.append(path)
+    return silent
+
+
+def _holds(outer: str, inner: str) -> bool:
+    return not outer or inner == outer or inner.startswith(outer + ".")
+
+
+def _why_silent(module: nn.Module) -> str:
+    takes_points = "sampling_locations" in signature(module.forward).parameters
+    deformable = takes_points or "deformable" in type(module).__name__.lower()
+    return DEFORMABLE if deformable else NOT_SEEN
+
+
+def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRecorded:
+    """The error for a recording that stayed empty, with advice."""
+    name = type(recorder.stack.model).__name__
+    if not recorder.stack.ran:
+        return NothingRecorded(
+            f"{name} did not run inside `with regard.record(...)`, or it ran in another thread; "
+            "call it inside the `with`, in the same thread"
+        )
+    if recorder.found:
+        there = ", ".join(sorted(recorder.found)[:8])
+        return NothingRecorded(
+            f"{name} has attention, but none in layers={recorder.pattern!r}; "
+            f"it was found in: {there}"
+        )
+    reasons = "; ".join(f"{item.layer or '(model)'}: {item.reason}" for item in missing[:8])
+    return NothingRecorded(
+        f"{name} ran and no attention was seen in it. "
+        + (f"What looked like attention: {reasons}" if reasons else "No module is named like it.")
+    )

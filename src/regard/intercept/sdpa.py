@@ -1,0 +1,106 @@
+"""Fused attention: calls of `scaled_dot_product_attention`."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regard.intercept.heads import Arrangement
+from regard.intercept.recorder import Recorder
+from regard.intercept.steps import DROPOUT
+from regard.kept import Kept
+from regard.sample import OutputSample, channels
+from regard.scores import Autocast, Scores, Step, product_shape
+
+
+class FusedAttention:
+    """Records q, k and the mask, and lets the model take its fast path untouched."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        aten = torch.ops.aten.scaled_dot_product_attention
+        self.functions: dict[Any, Callable[..., Any]] = {
+            F.scaled_dot_product_attention: self.call,
+            aten: self.call,
+            aten.default: self.call,
+        }
+
+    def call(
+        self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tensor:
+        """Run the model's own call and record it."""
+        recorder = self._recorder
+        given = recorder.guard(partial(_Arguments, *args, **kwargs)) if recorder.wants() else None
+        scores = given and recorder.guard(self._scores, given)  # before anything is written
+        out = func(*args, **kwargs)
+        if given and scores:
+            recorder.guard(self._record, given, scores, out)
+        return out
+
+    def _scores(self, given: "_Arguments") -> Scores | None:
+        if given.query.is_nested:
+            self._recorder.miss("nested (jagged) tensors have no common number of queries and keys")
+            return None
+        keep = self._recorder.keeper.keep
+        steps = [Step("mul", -2, (given.scale,))]
+        if given.mask is not None and given.mask.dtype == torch.bool:
+            steps.append(Step("where", -2, (keep(given.mask), -torch.inf), {"keep": True}))
+        elif given.mask is not None:
+            steps.append(Step("add", -2, (keep(given.mask),)))
+        if given.is_causal:
+            steps.append(Step("causal", -2))
+        steps.append(Step("softmax", -2, (), {"dim": -1, "dtype": None}))
+        now = Autocast.now(given.query.device.type)
+        return Scores(keep(given.query), keep(given.key), tuple(steps), now, fused=True)
+
+    def _record(self, given: "_Arguments", scores: Scores, out: Tensor) -> None:
+        q, k, v = given.query, given.key, given.value
+        leading = q.shape[:-2] if given.grouped else product_shape(q.shape, k.shape)[:-2]
+        whole = (*leading, q.shape[-2], k.shape[-2])
+        arranged = Arrangement.of(leading, self._recorder.stack.head_count())
+        steps = (*scores.steps, *arranged.steps(-2, -1, whole))
+        scores = Scores(scores.q, scores.k, steps, scores.autocast, fused=True)
+        shape = (arranged.batch, arranged.heads, q.shape[-2], k.shape[-2])
+        notes = (DROPOUT,) if given.dropout_p else ()
+        self._recorder.add(
+            shape=shape,
+            scores=scores,
+            weights=None,
+            sample=None if notes else _sample(v, out, arranged),
+            notes=notes,
+        )
+
+
+def _sample(v: Tensor, out: Tensor, arranged: Arrangement) -> OutputSample:
+    values = channels(v)
+    if v.shape[:-2] == out.shape[:-2]:
+        values = arranged.apply(values)
+    elif v.dim() != 4:  # broadcast over other axes than heads
+        values = arranged.apply(values.expand(*out.shape[:-2], *values.shape[-2:]))
+    return OutputSample(Kept(values), Kept(arranged.apply(channels(out))))
+
+
+class _Arguments:
+    """The arguments of `scaled_dot_product_attention`, by name."""
+
+    def __init__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> None:
+        self.query, self.key, self.value = query, key, value
+        self.mask = attn_mask
+        self.dropout_p = dropout_p
+        self.is_causal = is_causal
+        self.scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+        self.grouped = enable_gqa

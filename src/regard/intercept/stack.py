@@ -1,0 +1,100 @@
+"""Which module is running: a stack of module calls, kept by hooks that live as long as a `with`."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+HEAD_COUNTS = (
+    "num_heads",
+    "num_attention_heads",
+    "n_heads",
+    "nheads",
+    "nhead",
+    "n_head",
+    "heads",
+    "num_head",
+    "nb_heads",
+)
+
+
+@dataclass(eq=False, slots=True)
+class Frame:
+    """One running module.
+
+    Attributes:
+        path: Its name in the recorded model; "" is the model itself.
+        module: The module.
+        calls: Attention calls recorded in this pass through it, so far.
+        heads: Number of heads, where a function's own arguments tell it.
+    """
+
+    path: str
+    module: nn.Module
+    calls: int = 0
+    heads: int | None = None
+
+
+class ModuleStack:
+    """The modules of one model that are running in one thread, outermost first."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._thread = threading.get_ident()
+        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._outside = Frame("", model)
+        self._frames: list[Frame] = []
+        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self.model = model
+        self.ran: dict[str, nn.Module] = {}
+        self.forward = -1
+        self.sealed = [
+            path for path, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)
+        ]
+
+    def attach(self) -> None:
+        """Start to follow the model's modules."""
+        for module in self.model.modules():
+            if not isinstance(module, torch.jit.ScriptModule):
+                self._handles += [
+                    module.register_forward_pre_hook(self._enter),
+                    module.register_forward_hook(self._leave, always_call=True),
+                ]
+
+    def detach(self) -> None:
+        """Leave no hook behind."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    @property
+    def top(self) -> Frame:
+        """The innermost running module; the model itself while none runs."""
+        return self._frames[-1] if self._frames else self._outside
+
+    def head_count(self) -> int | None:
+        """Number of heads that the running module, or one of the two around it, declares."""
+        for frame in reversed(self._frames[-3:]):
+            if frame.heads is not None:
+                return frame.heads
+            for name in HEAD_COUNTS:
+                value = getattr(frame.module, name, None)
+                if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                    return value
+        return None
+
+    def _enter(self, module: nn.Module, _args: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        if not self._frames:
+            self.forward += 1
+        path = self._paths[id(module)]
+        self.ran.setdefault(path, module)
+        self._frames.append(Frame(path, module))
+
+    def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        while self._frames and self._frames.pop().module is not module:
+            pass  # a module whose own hooks raised never reached its leaving hook

@@ -1,0 +1,194 @@
+"""The attention matrix itself: queries downwards, keys across."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from regard.render import style
+from regard.render.arrays import Array, Pixels, as_flags, as_maps
+from regard.render.colour import Scale
+from regard.render.field import Field
+from regard.render.grid import names_or_numbers
+from regard.render.legend import Legend
+from regard.render.look import Look
+from regard.render.page import draw_page
+from regard.render.picture import Picture, clean, text_width
+from regard.render.sheet import Sheet
+from regard.render.tile import draw_tile
+
+MATRIX_LOOK = Look(unit="weight")
+"""Default look of a matrix: its cells are weights, each row sums to 1."""
+
+_SIDE = 1080
+_LARGEST_CELL = 44
+_WIDEST_NAME = 260
+_LETTER_PITCH = 1.15 * style.SMALL
+_NUMBER_PITCH = 64
+
+
+def draw_matrix(
+    weights: Array,
+    *,
+    query_names: Sequence[str] | None = None,
+    key_names: Sequence[str] | None = None,
+    title: str = "",
+    lines: Sequence[str] = (),
+    masked: Array | None = None,
+    look: Look = MATRIX_LOOK,
+) -> Picture:
+    """Matrix of weights, with names or numbers along both axes.
+
+    Of long axes every second, fifth, tenth... entry is named; matrices that are larger than the
+    page are drawn as means of neighbouring cells, on the scale of the single cells.
+
+    Args:
+        weights: (queries, keys) attention weight; NaN where there is none.
+        query_names: Words, frames, parts... along the left side; numbers by default.
+        key_names: Likewise along the top.
+        title: First line, bold.
+        lines: Further lines below it.
+        masked: (queries, keys) bool, True where attention was not allowed; hatched.
+        look: Colour map, scale and unit. In the unit "uniform", 1 is the even share of a row's
+            keys that are not masked.
+
+    Raises:
+        GeometryError: Shapes that do not fit, or no finite value.
+        SelectionError: An unknown colour map.
+    """
+    values = as_maps(weights, "queries keys", "weights")
+    blocked = as_flags(masked, values.shape, "masked")
+    if look.unit == "uniform":
+        values = values * (~blocked).sum(axis=1, keepdims=True, dtype=np.float32)
+    field = Field(values=values, masked=blocked, padding=np.zeros_like(blocked))
+    scale = Scale.of(np.where(blocked, np.nan, values), high=look.high)
+    plot = _Plot(
+        field=field,
+        scale=scale,
+        look=look,
+        queries=_Axis.of(query_names, values.shape[0], values.shape[1], "queries"),
+        keys=_Axis.of(key_names, values.shape[1], values.shape[0], "keys"),
+    )
+    legend = Legend(scale=scale, look=look, places=field.places(), over_photo=False)
+    legend = replace(legend, words="attention weight") if look.unit == "weight" else legend
+    return draw_page(plot.size_wh, plot.draw, legend, title=title, lines=lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Axis:
+    names: Sequence[str]
+    numbered: bool
+    length: int
+    """Pixels."""
+
+    @classmethod
+    def of(cls, names: Sequence[str] | None, count: int, other: int, what: str) -> "_Axis":
+        longest = max(count, other) if max(count, other) <= 4 * min(count, other) else count
+        cell = min(_LARGEST_CELL, _SIDE / longest)
+        length = count * int(cell) if cell >= 1 else max(1, round(count * cell))
+        words = names_or_numbers(names, count, what)
+        return cls(names=words, numbered=names is None, length=length)
+
+    @property
+    def cell(self) -> float:
+        return self.length / len(self.names)
+
+    @property
+    def shown(self) -> range:
+        """Entries that are named: 1, 2, 5, 10, 20... apart."""
+        pitch = _NUMBER_PITCH if self.numbered and self.cell < style.SMALL else _LETTER_PITCH
+        steps = (b * 10**e for e in range(7) for b in (1, 2, 5))
+        return range(0, len(self.names), next(s for s in steps if s * self.cell >= pitch))
+
+    @property
+    def widest(self) -> float:
+        widths = (text_width(clean(self.names[i]), style.SMALL) for i in self.shown)
+        return min(_WIDEST_NAME, max(widths))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plot:
+    field: Field
+    scale: Scale
+    look: Look
+    queries: _Axis
+    keys: _Axis
+
+    @property
+    def _left(self) -> int:
+        return round(self.queries.widest + 2.6 * style.SMALL)
+
+    @property
+    def _slanted(self) -> bool:
+        return not self.keys.numbered
+
+    @property
+    def _top(self) -> int:
+        names = 0.71 * self.keys.widest + 0.5 * style.SMALL if self._slanted else style.SMALL
+        return round(names + 2.0 * style.SMALL)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        right = 0.71 * self.keys.widest if self._slanted else 0
+        return self._left + self.keys.length + round(right), self._top + self.queries.length
+
+    def draw(self, sheet: Sheet, x: int, y: int) -> None:
+        left, top = x + self._left, y + self._top
+        size_wh = (self.keys.length, self.queries.length)
+        tile = draw_tile(self.field.resized(size_wh), self.scale, self.look, zoom=0.7)
+        sheet.panel(_with_lines(tile, self.queries.cell, self.keys.cell), left, top, self.scale)
+        self._draw_query_names(sheet, x, left, top)
+        self._draw_key_names(sheet, left, y, top)
+
+    def _draw_query_names(self, sheet: Sheet, x: int, left: int, top: int) -> None:
+        for index in self.queries.shown:
+            middle = top + (index + 0.5) * self.queries.cell
+            sheet.text(
+                self.queries.names[index],
+                left - 0.5 * style.SMALL,
+                middle + 0.36 * style.SMALL,
+                size=style.SMALL,
+                align="right",
+                width=_WIDEST_NAME,
+            )
+        sheet.text(
+            "query",
+            x + 0.8 * style.SMALL,
+            top + self.queries.length / 2,
+            size=style.SMALL,
+            colour=style.QUIET,
+            align="center",
+            degrees=90,
+        )
+
+    def _draw_key_names(self, sheet: Sheet, left: int, y: int, top: int) -> None:
+        for index in self.keys.shown:
+            middle = left + (index + 0.5) * self.keys.cell
+            sheet.text(
+                self.keys.names[index],
+                middle + (0.2 * style.SMALL if self._slanted else 0),
+                top - 0.5 * style.SMALL,
+                size=style.SMALL,
+                align="left" if self._slanted else "center",
+                width=_WIDEST_NAME,
+                degrees=45 if self._slanted else 0,
+            )
+        middle = left + self.keys.length / 2
+        sheet.text(
+            "key",
+            left if self._slanted else middle,
+            y + 0.8 * style.SMALL,
+            size=style.SMALL,
+            colour=style.QUIET,
+            align="left" if self._slanted else "center",
+        )
+
+
+def _with_lines(tile: Pixels, row: float, column: float) -> Pixels:
+    """White hair lines between cells that are large enough to count."""
+    tile = tile.copy()
+    if row >= 16:
+        tile[int(row) - 1 :: int(row)] = style.PAPER
+    if column >= 16:
+        tile[:, int(column) - 1 :: int(column)] = style.PAPER
+    return tile

@@ -1,0 +1,199 @@
+"""A recording as one file: safetensors, with the story of each call in its header.
+
+Every tensor is stored once, however many calls share it. Reading runs no code: steps come from a
+closed list of operations.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from regard.atomic import write_atomically
+from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.errors import FormatError, RegardError
+from regard.kept import Kept
+from regard.recording import Recording, Unrecorded
+from regard.sample import OutputSample
+from regard.scores import Autocast, Op, Scores, Step
+from regard.tokens import tokens_from_json
+
+FORMAT = "regard-recording"
+VERSION = 1
+FLAGS = ("axes", "layer", "notes", "shape")
+
+
+def save(recording: Recording, path: str | os.PathLike[str]) -> Path:
+    """The path of the file that now holds the recording, whole and unchanged.
+
+    Raises:
+        OSError: The file cannot be written; what was there before is still there.
+    """
+    tensors = _Tensors()
+    story = {
+        "format": FORMAT,
+        "version": VERSION,
+        "calls": [_describe(call, tensors) for call in recording],
+        "unrecorded": [asdict(item) for item in recording.unrecorded],
+    }
+    text = json.dumps(story, allow_nan=False, sort_keys=True)
+    data = safetensors.torch.save(tensors.by_name, metadata={FORMAT: text})
+    write_atomically(path, data)
+    return Path(path)
+
+
+def load(path: str | os.PathLike[str]) -> Recording:
+    """The recording that `save` wrote; tensors are on the CPU.
+
+    Raises:
+        FormatError: The file is damaged, or is no recording.
+        OSError: It cannot be opened.
+    """
+    with Path(path).open("rb"):
+        pass  # a missing or unreadable file is the caller's OSError, not a damaged one
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(FORMAT)
+            if text is None:
+                raise FormatError(f"{path}: a safetensors file, but no recording of regard's")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return _read(json.loads(text), tensors)
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, RegardError):
+            raise
+        detail = f"{type(error).__name__}: {error}"
+        raise FormatError(f"{path}: no readable recording ({detail}); record it again") from error
+
+
+class _Tensors:
+    """Tensors by name, each memory once."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Tensor] = {}
+        self._names: dict[tuple[object, ...], str] = {}
+
+    def add(self, kept: Kept) -> dict[str, Any]:
+        """A reference to the tensor; expanded axes are told in its shape, not stored."""
+        name = self._names.get(kept.identity)
+        if name is None:
+            name = self._names[kept.identity] = f"t{len(self._names)}"
+            self.by_name[name] = kept.compact().contiguous().clone()
+        return {"tensor": name, "shape": list(kept.shape)}
+
+
+def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
+    story: dict[str, Any] = {name: getattr(call, name) for name in FLAGS}
+    story["kind"] = call.kind
+    story["queries"], story["keys"] = call.queries.to_json(), call.keys.to_json()
+    if call.sample is not None:
+        story["sample"] = [tensors.add(kept) for kept in call.sample.kept]
+    if isinstance(call, DotProductAttention):
+        story["scores"] = _describe_scores(call.scores, tensors)
+    elif isinstance(call, ExplicitAttention):
+        story["weights"] = tensors.add(call.kept_weights)
+        story["empty"] = None if call.empty is None else tensors.add(call.empty)
+        story["may_block"] = call.may_block
+    return story
+
+
+def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
+    def operand(value: Any) -> Any:
+        if isinstance(value, Kept):
+            return tensors.add(value)
+        finite = not isinstance(value, float) or math.isfinite(value)
+        return value if finite else {"float": repr(value)}
+
+    return {
+        "q": tensors.add(scores.q),
+        "k": tensors.add(scores.k),
+        "fused": scores.fused,
+        "autocast": [
+            scores.autocast.device_type,
+            str(scores.autocast.dtype).removeprefix("torch."),
+            scores.autocast.enabled,
+        ],
+        "steps": [
+            [s.op, s.row_axis, [operand(value) for value in s.operands], s.options]
+            for s in scores.steps
+        ],
+    }
+
+
+def _read(story: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Recording:
+    if story["version"] != VERSION:
+        raise FormatError(
+            f"a recording of format version {story['version']}, expected {VERSION}: "
+            "update regard to read it"
+        )
+    reader = _Reader(tensors)
+    calls = [reader.call(call) for call in story["calls"]]
+    return Recording(calls, [Unrecorded(**item) for item in story["unrecorded"]])
+
+
+class _Reader:
+    """Builds calls from their stories; tensors that calls shared are shared again."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def call(self, story: Mapping[str, Any]) -> Attention:
+        """One call."""
+        common: dict[str, Any] = {name: story[name] for name in FLAGS}
+        common["shape"], common["notes"] = tuple(story["shape"]), tuple(story["notes"])
+        common["queries"] = tokens_from_json(story["queries"])
+        common["keys"] = tokens_from_json(story["keys"])
+        if "sample" in story:
+            common["sample"] = OutputSample(*(self.kept(ref) for ref in story["sample"]))
+        if story["kind"] == "dot_product":
+            return DotProductAttention(scores=self.scores(story["scores"]), **common)
+        if story["kind"] != "explicit":
+            raise FormatError(f"a call of kind {story['kind']!r}: update regard to read it")
+        empty = None if story["empty"] is None else self.kept(story["empty"])
+        weights = self.kept(story["weights"])
+        return ExplicitAttention(
+            kept_weights=weights, empty=empty, may_block=story["may_block"], **common
+        )
+
+    def scores(self, story: Mapping[str, Any]) -> Scores:
+        """The program of a call."""
+        device, name, enabled = story["autocast"]
+        return Scores(
+            self.kept(story["q"]),
+            self.kept(story["k"]),
+            tuple(self.step(*step) for step in story["steps"]),
+            Autocast(device, _dtype(name), enabled),
+            story["fused"],
+        )
+
+    def step(self, op: Any, row_axis: int, operands: list[Any], options: dict[str, Any]) -> Step:
+        """One step, if its operation is one of ours."""
+        if op not in get_args(Op):
+            raise FormatError(f"unknown step {op!r}")
+        if options.get("dtype") is not None:
+            _dtype(options["dtype"])
+        return Step(op, row_axis, tuple(self.operand(value) for value in operands), options)
+
+    def operand(self, value: Any) -> Any:
+        """A tensor or a number."""
+        if isinstance(value, dict):
+            return float(value["float"]) if "float" in value else self.kept(value)
+        return value
+
+    def kept(self, reference: Mapping[str, Any]) -> Kept:
+        """A tensor as the call had it."""
+        return Kept(self._tensors[reference["tensor"]].expand(reference["shape"]))
+
+
+def _dtype(name: str) -> torch.dtype:
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise FormatError(f"unknown dtype {name!r}")
+    return dtype
