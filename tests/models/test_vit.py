@@ -16,6 +16,7 @@ from torch import nn
 from transformers.utils import logging as transformers_logging
 
 from regard.errors import CheckpointError, GeometryError
+from regard.intercept.record import record
 from regard.models.family import LoadedModel, Prepared
 from regard.models.vit import block_of, family
 from regard.tokens import GridTokens, Tokens
@@ -151,6 +152,22 @@ def test_every_call_is_laid_out(
     if model_type == "siglip":
         assert calls[3].queries == Tokens(1, prefix=("probe",))
         assert calls[3].keys == calls[0].keys
+
+
+@pytest.mark.parametrize("model_type", TYPES)
+def test_a_real_recording_is_laid_out(
+    model_type: str, checkpoint: Checkpoints, photo: Image.Image
+) -> None:
+    loaded = load(checkpoint(model_type))
+    prepared = loaded.prepare(photo)
+    with torch.inference_mode(), record(loaded.module) as recording:
+        loaded.module(**prepared.inputs)
+    loaded.lay_out(recording, prepared)
+
+    assert [call.layer for call in recording][:3] == list(loaded.layers)
+    assert len(recording) == 3 + (model_type == "siglip")
+    assert all(isinstance(call.keys, GridTokens) for call in recording)
+    assert recording[-1].queries.name(0) == ("probe" if model_type == "siglip" else "cls")
 
 
 @pytest.mark.parametrize("model_type", ANY_SIZE)
