@@ -73,7 +73,7 @@ def _put_in_place(draft: Path, final: Path) -> None:
 
 def _flush(folder: Path) -> None:
     for path in folder.iterdir():
-        with path.open("rb") as file:
+        with path.open("rb+") as file:
             os.fsync(file.fileno())
     sync_folder(folder)
 
