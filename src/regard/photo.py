@@ -1,5 +1,6 @@
 """What a model looks at in a photo: one call from the file to the pictures."""
 
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from regard.atomic import write_atomically
 from regard.attention import Attention
-from regard.errors import GeometryError, SelectionError
+from regard.errors import SelectionError
 from regard.geometry import ViewTransform
 from regard.intercept.record import record
 from regard.media.image import read_image
@@ -37,6 +39,9 @@ from regard.tokens import Tokens
 Query = int | str | tuple[float, float] | None
 """A token: its index; its name, such as "cls"; the point (x, y) of the photo that it stands for;
 "mean" for the mean over all queries; None for "cls" where there is one, else "mean"."""
+
+PLACES = ("image", "padding")
+"""Where weight can go that is no named token."""
 
 PANEL_PX = 240
 """Longer side of the maps in small panels."""
@@ -92,9 +97,7 @@ class PhotoAttention:
             return call.received(heads=self.head)[0]
         return call.weights(index, self.head)[0, :, 0].float()
 
-    def heat(
-        self, layer: int | None = None, *, size_hw: tuple[int, int] | None = None
-    ) -> Tensor:
+    def heat(self, layer: int | None = None, *, size_hw: tuple[int, int] | None = None) -> Tensor:
         """Weight per pixel of the photo, (height, width) float32; NaN where nothing was seen."""
         return self._heats(layer, size_hw).mean(0)
 
@@ -161,7 +164,7 @@ class PhotoAttention:
             layer=self._layer_words(self.layer),
             head=self._head_words(self.layer),
             query=self._query_words(self.layer),
-            prefix={n: float(share) for n, share in shares.items() if n not in ("image", "padding")},
+            prefix={_written(n): float(x) for n, x in shares.items() if n not in PLACES},
             query_xy=self._query_xy,
             look=self.look,
         )
@@ -193,19 +196,24 @@ class PhotoAttention:
         pictures["summary.png"] = self.summary()
         for name, picture in pictures.items():
             picture.save(folder / name)
-        raws = [_save_raw(self._call(i), folder / f"attn_raw_layer_{i}.npy") for i in self.layers if raw]
+        raws = [
+            _save_raw(self._call(i), folder / f"attn_raw_layer_{i}.npy") for i in self.layers if raw
+        ]
         return [*(folder / name for name in pictures), *raws]
 
     def _repr_png_(self) -> bytes:
         return self.summary()._repr_png_()
 
+    @property
+    def words(self) -> str:
+        """What is shown: layer, head and query."""
+        layer = self.layer
+        query = self._query_words(layer)
+        return f"{self._layer_words(layer)}, {self._head_words(layer)}, query {query}"
+
     def __repr__(self) -> str:
         width, height = self.photo.size
-        return (
-            f"<attention of {self.model} in a photo of {width} x {height} px: "
-            f"{self._layer_words(self.layer)}, {self._head_words(self.layer)}, "
-            f"query {self._query_words(self.layer)}>"
-        )
+        return f"<attention of {self.model} in a photo of {width} x {height} px: {self.words}>"
 
     def _call(self, layer: int) -> Attention:
         return self.recording.find(self.recording.layers[layer])[0]
@@ -240,15 +248,16 @@ class PhotoAttention:
         index = resolve(queries, self.query)
         if index is None:
             return "mean of all"
-        name = queries.name(index)
-        name = "CLS" if name == "cls" else name
+        name = _written(queries.name(index))
         if isinstance(self.query, tuple):
             return f"at ({self.query[0]:g}, {self.query[1]:g}), {name}"
         return name
 
     def _head_words(self, layer: int) -> str:
         heads = self._call(layer).shape[1]
-        return f"mean of {heads} heads" if self.head is None else f"head {self.head} of 0..{heads - 1}"
+        return (
+            f"mean of {heads} heads" if self.head is None else f"head {self.head} of 0..{heads - 1}"
+        )
 
     def _layer_words(self, layer: int) -> str:
         return f"layer {layer} of 0..{len(self.recording.layers) - 1}"
@@ -263,6 +272,7 @@ def image(
     query: Query = None,
     between: Between = "linear",
     look: Look = DEFAULT_LOOK,
+    short_side_px: int | None = None,
     device: str | torch.device = "cpu",
 ) -> PhotoAttention:
     """Where a model looks in a photo.
@@ -278,7 +288,8 @@ def image(
             "mean"; by default "cls" where there is one, else "mean".
         between: "linear" interpolates between tokens, "cells" shows each token's exact region.
         look: Colours and scale.
-        device: Where the model runs.
+        short_side_px: Short side of what the model sees, where it takes any size.
+        device: Where the model runs; a model that is given stays where it is.
 
     Raises:
         MediaError: The photo cannot be read.
@@ -294,7 +305,7 @@ def image(
     loaded = model if isinstance(model, LoadedModel) else load(model, device=device)
     if not isinstance(photo, Image.Image):
         photo = read_image(photo)
-    prepared = loaded.prepare(photo.convert("RGB"))
+    prepared = loaded.prepare(photo.convert("RGB"), short_side_px=short_side_px)
     with torch.inference_mode(), record(loaded.module) as recording:
         loaded.module(**prepared.inputs)
     loaded.lay_out(recording, prepared)
@@ -312,6 +323,11 @@ def image(
     for index in result.layers:
         result.weights(index)  # a head or query that does not exist is told now
     return result
+
+
+def blank(side_px: int = 336) -> Image.Image:
+    """A plain grey square, to run a model on when the photo does not matter."""
+    return Image.new("RGB", (side_px, side_px), (128, 128, 128))
 
 
 def choose_layers(recording: Recording, layer: int | str) -> tuple[int, ...]:
@@ -359,7 +375,9 @@ def resolve(queries: Tokens, query: Query) -> int | None:
         if queries.name(index) == query.lower():
             return index
     there = ", ".join([*named, "mean"])
-    raise SelectionError(f"no token is called {query!r}; there are: {there}, indices and points X,Y")
+    raise SelectionError(
+        f"no token is called {query!r}; there are: {there}, indices and points X,Y"
+    )
 
 
 def _names(tokens: Tokens) -> Sequence[str] | None:
@@ -367,19 +385,17 @@ def _names(tokens: Tokens) -> Sequence[str] | None:
     return [tokens.name(i) for i in range(tokens.count)] if tokens.count <= 64 else None
 
 
+def _written(name: str) -> str:
+    """A token's name as pictures write it."""
+    return "CLS" if name == "cls" else name
+
+
 def _file_name(path: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", path)[:120] or "model"
 
 
 def _save_raw(call: Attention, path: Path) -> Path:
-    import io
-
-    from regard.atomic import write_atomically
-
     file = io.BytesIO()
     np.save(file, call.weights()[0].float().cpu().numpy(), allow_pickle=False)
     write_atomically(path, file.getvalue())
     return path
-
-
-__all__ = ["GeometryError", "PhotoAttention", "choose_layers", "image", "resolve"]
