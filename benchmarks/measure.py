@@ -20,6 +20,10 @@ import transformers
 RESULTS = Path(__file__).parent / "results"
 
 
+RETURNS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""glibc gives freed blocks back at once, so that resident memory is what tensors really take."""
+
+
 def seconds(variants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Wall times of each variant, run in turn: A B C A B C ..., after one unmeasured round."""
     times: dict[str, list[float]] = {name: [] for name in variants}
@@ -48,7 +52,8 @@ def peak_megabytes(module: str, variant: str) -> float:
     The variant runs in a process of its own: `python -m MODULE --variant NAME` prints the figure.
     """
     command = [sys.executable, "-m", module, "--variant", variant]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    environment = {**os.environ, **RETURNS_MEMORY}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return float(done.stdout.split()[-1])
 
 

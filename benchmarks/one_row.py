@@ -15,6 +15,7 @@ class Attend(torch.nn.Module):
     """Fused self-attention over given queries, keys and values."""
 
     def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Plain attention."""
         return torch.nn.functional.scaled_dot_product_attention(q, k, v)
 
 

@@ -65,4 +65,4 @@ class OutputSample:
 
 def spread(count: int, most: int) -> Sequence[int]:
     """At most so many indices of an axis, evenly spread, its ends included."""
-    return torch.linspace(0, count - 1, min(count, most)).round().long().tolist()  # type: ignore[no-any-return]
+    return torch.linspace(0, count - 1, min(count, most)).round().long().tolist()
