@@ -19,7 +19,7 @@ picture dark; the percentile keeps the rest visible, and the bar then says "≥"
 """
 
 
-_NEARLY = 1.1
+_NEARLY = 1.25
 """A percentile so near the largest value is not worth clipping for."""
 
 

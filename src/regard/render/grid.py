@@ -174,4 +174,4 @@ def arrange(
 def panel_size(photo_wh: tuple[int, int], width: float) -> tuple[int, int]:
     """Size with the photo's proportions, at most ``width`` wide and not too large."""
     factor = min(width / photo_wh[0], _LARGEST_SIDE / max(photo_wh))
-    return max(1, round(photo_wh[0] * factor)), max(1, round(photo_wh[1] * factor))
+    return max(1, int(photo_wh[0] * factor)), max(1, int(photo_wh[1] * factor))

@@ -76,7 +76,7 @@ class Legend:
     def _bar_words(self) -> tuple[str, str, str]:
         unit = self.words or _WORDS[self.look.unit]
         if self.scale is None:
-            return "0", f"number below each panel, {unit}", ""
+            return "0", "number below each panel", unit
         if self.scale.clips_high:
             unit += f" (largest {number(self.scale.largest)})"
         return number(self.scale.low), high_words(self.scale), unit
