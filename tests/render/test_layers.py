@@ -42,6 +42,12 @@ def test_a_mask_for_each_layer(heats: Heat) -> None:
     assert "masked" in draw_layers(heats, masked=masked).lines
 
 
+def test_a_head_without_values_spoils_no_picture(heats: Heat) -> None:
+    heats = heats.copy()
+    heats[0, 1] = np.nan
+    assert "no values" in draw_layers(heats, scale="each").lines
+
+
 def test_long_paths_show_where_they_differ() -> None:
     paths = [f"model.vision.encoder.layers.{i}.self_attn.attention" for i in (0, 11)]
     assert differing(paths) == ["layers.0", "layers.11"]

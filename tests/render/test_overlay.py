@@ -67,6 +67,18 @@ def test_tensors_and_arrays_draw_the_same(photo: Image.Image, dtype: torch.dtype
     assert found.raster.tobytes() == draw_overlay(photo, array).raster.tobytes()
 
 
+def test_infinite_and_masked_values_are_named_and_set_no_scale(
+    photo: Image.Image, heat: Heat
+) -> None:
+    heat = heat.copy()
+    heat[0, 0], heat[1, 1] = np.inf, 100
+    masked = np.zeros(heat.shape, bool)
+    masked[1, 1] = True
+    picture = draw_overlay(photo, heat, masked=masked, look=Look(high="max"))
+    assert {"infinite", "masked"} < set(picture.lines)
+    assert picture.scales[0].largest == pytest.approx(0.88 * 12 / 31 * 48, rel=1e-5)  # float32
+
+
 @pytest.mark.parametrize("size_wh", [(1600, 40), (40, 1600), (32, 24), (1, 1), (3000, 2000)])
 def test_photos_of_any_shape(size_wh: tuple[int, int]) -> None:
     width, height = size_wh

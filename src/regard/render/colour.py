@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,6 +72,10 @@ class Scale:
         if width <= 0:  # all values are equal to `low`
             return np.where(np.isnan(values), np.nan, values > self.low).astype(np.float32)
         return np.asarray(np.clip((values - self.low) / np.float32(width), 0, 1))
+
+
+NOTHING = Scale(low=0, high=0, smallest=math.nan, largest=math.nan)
+"""Scale of a panel that holds no value at all."""
 
 
 @functools.cache

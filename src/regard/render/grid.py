@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+
 from regard.errors import GeometryError, SelectionError
 from regard.render import style
 from regard.render.arrays import Pixels
-from regard.render.colour import Scale
+from regard.render.colour import NOTHING, Scale
 from regard.render.field import Field
 from regard.render.legend import range_words
 from regard.render.look import Look
@@ -36,8 +38,13 @@ def scales_of(fields: Sequence[Field], look: Look, scaling: Scaling) -> list[Sca
     if scaling not in get_args(Scaling):
         raise SelectionError(f"scale={scaling!r}, expected one of {get_args(Scaling)}")
     if scaling == "each":
-        return [Scale.of(field.values, high=look.high) for field in fields]
-    return [Scale.of(*(field.values for field in fields), high=look.high)] * len(fields)
+        return [_own_scale(field, look) for field in fields]
+    return [Scale.of(*(field.shown for field in fields), high=look.high)] * len(fields)
+
+
+def _own_scale(field: Field, look: Look) -> Scale:
+    """One panel without any value, a head that is masked everywhere, spoils no picture."""
+    return Scale.of(field.shown, high=look.high) if np.isfinite(field.shown).any() else NOTHING
 
 
 def names_or_numbers(

@@ -62,7 +62,7 @@ def draw_matrix(
     if look.unit == "uniform":
         values = values * (~blocked).sum(axis=1, keepdims=True, dtype=np.float32)
     field = Field(values=values, masked=blocked, padding=np.zeros_like(blocked))
-    scale = Scale.of(np.where(blocked, np.nan, values), high=look.high)
+    scale = Scale.of(field.shown, high=look.high)
     plot = _Plot(
         field=field,
         scale=scale,
