@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import get_args
 
 import torch
+import torch._dynamo  # noqa: F401  # what set_stance needs: loaded here, it delays no recording
 from torch import nn
 
 from regard.errors import CaptureError
@@ -57,6 +58,6 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
     finally:
         stack.detach()
         recording.unrecorded = unrecorded(recorder, interceptor.softmax)
-        interceptor.softmax.clear()
+        interceptor.close()
     if not recording:
         raise nothing_recorded(recorder, recording.unrecorded)
