@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import get_args
 
 import torch
-import torch._dynamo  # noqa: F401  # what set_stance needs: loaded here, it delays no recording
+import torch._dynamo  # what set_stance needs: loaded here, it delays no recording
 from torch import nn
 
 from regard.errors import CaptureError
