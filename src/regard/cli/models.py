@@ -19,7 +19,8 @@ def models() -> None:
     for family, members in families.items():
         table = Table("name", "licence", "origin", "here", box=box.SIMPLE, show_edge=False)
         table.title, table.title_justify, table.pad_edge = f"family {family}", "left", False
-        table.columns[0].no_wrap = table.columns[2].no_wrap = table.columns[3].no_wrap = True
+        table.columns[0].no_wrap = table.columns[3].no_wrap = True
+        table.columns[1].no_wrap, table.columns[2].overflow = True, "fold"
         for model in members:
             here = "yes" if model.on_this_machine else "no"
             style = "bold" if model.name == DEFAULT else ""

@@ -62,7 +62,7 @@ _HUB_MODELS = {
     "google/siglip-base-patch16-224": "Apache-2.0",
     "google/siglip2-base-patch16-224": "Apache-2.0",
 }
-_DEFAULT_LICENCE = "Apache-2.0 (wheel: MIT)"
+_DEFAULT_LICENCE = "Apache-2.0"
 
 
 def known() -> tuple[KnownModel, ...]:
