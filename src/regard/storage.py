@@ -28,6 +28,11 @@ from regard.tokens import tokens_from_json
 
 FORMAT = "regard-recording"
 VERSION = 1
+DAMAGED = (
+    *(SafetensorError, KeyError, TypeError, ValueError, AttributeError),
+    *(RuntimeError, RecursionError),
+)
+"""What reading a damaged header or tensor can raise."""
 FLAGS = ("axes", "layer", "notes", "shape")
 
 
@@ -66,7 +71,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
                 raise FormatError(f"{path}: a safetensors file, but no recording of regard's")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _read(json.loads(text), tensors)
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except DAMAGED as error:
         if isinstance(error, RegardError):
             raise
         detail = f"{type(error).__name__}: {error}"
@@ -121,7 +126,7 @@ def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
             scores.autocast.enabled,
         ],
         "steps": [
-            [s.op, s.row_axis, [operand(value) for value in s.operands], s.options]
+            [s.op, s.row_axis, [operand(value) for value in s.operands], s.options, s.key_axis]
             for s in scores.steps
         ],
     }
@@ -173,13 +178,16 @@ class _Reader:
             story["fused"],
         )
 
-    def step(self, op: Any, row_axis: int, operands: list[Any], options: dict[str, Any]) -> Step:
+    def step(
+        self, op: Any, row_axis: int, operands: list[Any], options: dict[str, Any], key_axis: int
+    ) -> Step:
         """One step, if its operation is one of ours."""
         if op not in get_args(Op):
             raise FormatError(f"unknown step {op!r}")
         if options.get("dtype") is not None:
             _dtype(options["dtype"])
-        return Step(op, row_axis, tuple(self.operand(value) for value in operands), options)
+        kept = tuple(self.operand(value) for value in operands)
+        return Step(op, row_axis, kept, options, key_axis)
 
     def operand(self, value: Any) -> Any:
         """A tensor or a number."""

@@ -32,7 +32,8 @@ class Move:
         options = dict(self.options)
         if self.op == "reshape":
             options["row_axis_out"] = axis_out
-        return Step(self.op, axis, self.operands, options)
+        key_axis = self.before[1 - side]
+        return Step(self.op, axis, self.operands, options, -1 if key_axis is None else key_axis)
 
 
 @dataclass(eq=False, slots=True)
@@ -94,6 +95,18 @@ class Trace:
     def query_axis(self) -> int | None:
         """Axis of the queries, likewise."""
         return None if self.query_side is None else self.axes[self.query_side]
+
+    def asks_along(self, labels: Sequence[str], label: str | None) -> bool:
+        """Whether the queries of a q·k product lie on the axis with this label."""
+        return (
+            self.q is not None and self.query_axis is not None and labels[self.query_axis] == label
+        )
+
+    def turned(self) -> "Trace":
+        """The trace with queries and keys changed over: the softmax ran over what asks."""
+        assert self.query_side is not None
+        turned = self.lose("its softmax runs over the queries, not over the keys")
+        return replace(turned, query_side=1 - self.query_side)
 
     def moved(
         self, op: Op, operands: tuple[Operand, ...] = (), axes: Axes | None = None, **options: Any
