@@ -85,7 +85,7 @@ class ModuleStack:
         return None
 
     def _enter(self, module: nn.Module, _args: Any) -> None:
-        if threading.get_ident() != self._thread:
+        if self._is_elsewhere():
             return
         if not self._frames:
             self.forward += 1
@@ -94,7 +94,12 @@ class ModuleStack:
         self._frames.append(Frame(path, module))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
-        if threading.get_ident() != self._thread:
+        if self._is_elsewhere():
             return
         while self._frames and self._frames.pop().module is not module:
             pass  # a module whose own hooks raised never reached its leaving hook
+
+    def _is_elsewhere(self) -> bool:
+        """In another thread, or inside a backward pass that runs a checkpoint again."""
+        in_backward: bool = torch._C._current_graph_task_id() != -1
+        return in_backward or threading.get_ident() != self._thread
