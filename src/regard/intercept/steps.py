@@ -167,6 +167,7 @@ def _dropout(trace: Trace, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tr
 
 
 DROPOUT = "dropout was active: these are the weights before it"
+DROPPED = "dropout was active: these are the weights after it"
 
 
 def with_note(trace: Trace, note: str) -> Trace:
