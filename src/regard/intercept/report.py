@@ -66,6 +66,8 @@ def _why_silent(module: nn.Module) -> str:
 def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRecorded:
     """The error for a recording that stayed empty, with advice."""
     name = type(recorder.stack.model).__name__
+    if "" in recorder.stack.sealed:
+        return NothingRecorded(f"{name} is {SCRIPTED}; record the module that it was made from")
     if not recorder.stack.ran:
         return NothingRecorded(
             f"{name} did not run inside `with regard.record(...)`, or it ran in another thread; "
