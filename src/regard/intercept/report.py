@@ -45,9 +45,9 @@ def _silent(recorder: Recorder) -> list[str]:
     silent = []
     for path in alike:
         inside = [other for other in alike if other != path and _holds(path, other)]
-        around = [other for other in alike if other != path and _holds(other, path)]
+        around = {other for other in alike if other != path and _holds(other, path)}
         heard = any(_holds(path, found) for found in recorder.found)
-        heard_around = bool(around) and max(around, key=len) in recorder.found
+        heard_around = bool(around & recorder.found)  # a projection named after its attention
         if not (inside or heard or heard_around):
             silent.append(path)
     return silent
