@@ -256,8 +256,8 @@ def _is_blocking(value: Any) -> bool:
 def _is_shift(step: Step) -> bool:
     """Whether a step adds the same to every key: the softmax does not see it, so it is no mask.
 
-    The row maximum that is subtracted for numerical stability is one. A shift by -inf is not:
-    it leaves no key at all.
+    The row maximum that is subtracted for numerical stability is one. A shift so large that
+    float32 keeps nothing of the scores is not: it leaves no key at all.
     """
     if step.op not in ("add", "sub"):
         return False
@@ -265,7 +265,7 @@ def _is_shift(step: Step) -> bool:
     if not isinstance(operand, Kept):
         return True
     broadcast = len(operand.shape) < -step.key_axis or operand.shape[step.key_axis] == 1
-    return broadcast and bool(operand.compact().isfinite().all())
+    return broadcast and bool((operand.compact().abs() < 1e6).all())
 
 
 def _opened(operand: Tensor, *, sign: int) -> Tensor:

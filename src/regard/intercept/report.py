@@ -7,7 +7,7 @@ from torch import nn
 
 from regard.errors import NothingRecorded
 from regard.intercept.recorder import Recorder
-from regard.intercept.softmax import NO_VALUES, SoftmaxAttention
+from regard.intercept.softmax import NO_SOFTMAX, NO_VALUES, SoftmaxAttention
 from regard.recording import Unrecorded, matches
 
 ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
@@ -23,7 +23,8 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
     dead = [(fate.path, NO_VALUES) for fate in softmax.fates if not fate.met_values]
     reasons: dict[str, str] = {}
     for path, reason in [*recorder.missed, *dead]:
-        if looks_like_attention(recorder, path) or reason.startswith("regard failed"):
+        guessed = reason in (NO_SOFTMAX, NO_VALUES)  # other things than attention look so, too
+        if not guessed or looks_like_attention(recorder, path):
             reasons.setdefault(path, reason)
     for path in _silent(recorder):
         reasons.setdefault(path, _why_silent(recorder.stack.ran[path]))
