@@ -75,7 +75,7 @@ class ModuleStack:
 
     def head_count(self) -> int | None:
         """Number of heads that the running module, or one of the two around it, declares."""
-        for frame in reversed(self._frames[-3:]):
+        for frame in reversed([self._outside, *self._frames][-3:]):
             if frame.heads is not None:
                 return frame.heads
             for name in HEAD_COUNTS:
