@@ -1,5 +1,6 @@
 """Which module is running: a stack of module calls, kept by hooks that live as long as a `with`."""
 
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,19 @@ class ModuleStack:
     def top(self) -> Frame:
         """The innermost running module; the model itself while none runs."""
         return self._frames[-1] if self._frames else self._outside
+
+    def is_in_a_stranger(self) -> bool:
+        """Whether only modules run that are no part of the model, such as those around it.
+
+        No hook tells of them; they are found on the Python stack. Where no module runs at all, a
+        method of the model may have called torch itself: that is the model's own.
+        """
+        frame = None if self._frames else sys._getframe()
+        while frame is not None:
+            if frame.f_code is nn.Module._call_impl.__code__:
+                return True
+            frame = frame.f_back
+        return False
 
     def head_count(self) -> int | None:
         """Number of heads that the running module, or one of the two around it, declares."""
