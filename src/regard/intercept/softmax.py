@@ -20,8 +20,8 @@ from regard.intercept.contraction import Contraction, arrange, of_call
 from regard.intercept.heads import Arrangement
 from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT, DROPPED, continued, plain_name
-from regard.intercept.trace import AliasGroup, Fate, Trace
-from regard.kept import Kept
+from regard.intercept.trace import Fate, Trace
+from regard.kept import Kept, storage_key
 from regard.sample import OutputSample, channels
 from regard.scores import Autocast
 
@@ -121,7 +121,7 @@ class SoftmaxAttention:
     ) -> None:
         """Continue the traces of a call's arguments, which were looked up before it ran."""
         if func is Tensor.__setitem__:
-            self._overwritten(args[0])
+            self.overwritten(args[0])
             return
         if plain_name(func) in PIECES and isinstance(out, (tuple, list)):
             self._split(traces[0], out)
@@ -133,10 +133,8 @@ class SoftmaxAttention:
         place = (same or found)[0]
         trace = traces[place]
         assert trace is not None
-        in_place = any(arg is out for arg in args)
-        if in_place:
-            trace.alias.void = True
-            trace = replace(trace, alias=AliasGroup())
+        if any(arg is out for arg in args):
+            self._void_others(out)
         after = continued(
             trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep
         )
@@ -175,11 +173,20 @@ class SoftmaxAttention:
         """Forget everything."""
         self._traces.clear()
 
-    def _overwritten(self, tensor: Tensor) -> None:
+    def overwritten(self, tensor: Tensor) -> None:
+        """Give up what is known about a tensor that something else is written to."""
         trace = self.trace(tensor)
         if trace is not None:
-            trace.alias.void = True
-            self.follow(tensor, trace.lose("a part of it was overwritten"))
+            self.follow(tensor, trace.lose("it was overwritten, or a part of it"))
+        self._void_others(tensor)
+
+    def _void_others(self, written: Tensor) -> None:
+        """Give up the traces of all other tensors in the memory that was written to."""
+        memory = storage_key(written)
+        for reference, trace in list(self._traces.values()):
+            other = reference()
+            if other is not None and other is not written and storage_key(other) == memory:
+                self.follow(other, trace.lose("it was changed through another view"))
 
     def _start(
         self, c: Contraction, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -248,7 +255,7 @@ class SoftmaxAttention:
         def effective() -> Tensor:
             return arranged.apply(arrange(weights, labels, [*leading, query, key]))
 
-        reason = () if trace.replayable else (trace.lost or "it was changed through another view",)
+        reason = (trace.lost,) if trace.lost else ()
         if DROPOUT in trace.notes and scores is not None:  # only the program knows them before it
             self._recorder.add(
                 shape=shape, scores=scores, weights=None, sample=None, notes=trace.notes

@@ -37,13 +37,6 @@ class Move:
 
 
 @dataclass(eq=False, slots=True)
-class AliasGroup:
-    """Tensors that share memory: when one is written to, the others' traces are void."""
-
-    void: bool = False
-
-
-@dataclass(eq=False, slots=True)
 class Fate:
     """What became of a softmax over q·k."""
 
@@ -65,7 +58,6 @@ class Trace:
         is_weights: A softmax was taken.
         lost: Why the steps cannot be run again; "" while they can.
         notes: What a reader of the record must know.
-        alias: Shared by all views of one memory.
         fate: What becomes of its softmax.
     """
 
@@ -78,13 +70,12 @@ class Trace:
     is_weights: bool = False
     lost: str = ""
     notes: tuple[str, ...] = ()
-    alias: AliasGroup = field(default_factory=AliasGroup)
     fate: Fate | None = None
 
     @property
     def replayable(self) -> bool:
         """Whether running the steps again gives the tensor."""
-        return not (self.lost or self.alias.void or self.q is None)
+        return not self.lost and self.q is not None
 
     @property
     def key_axis(self) -> int | None:
@@ -114,11 +105,11 @@ class Trace:
         """The trace after one more move."""
         after = self.axes if axes is None else axes
         move = Move(op, self.axes, after, operands, options)
-        return replace(self, moves=(*self.moves, move), axes=after, alias=AliasGroup())
+        return replace(self, moves=(*self.moves, move), axes=after)
 
     def lose(self, reason: str) -> "Trace":
         """The trace of something that cannot be computed again."""
-        return replace(self, lost=self.lost or reason, alias=AliasGroup())
+        return replace(self, lost=self.lost or reason)
 
     def softmaxed(self, dim: int, dtype: torch.dtype | None) -> "Trace":
         """The trace after a softmax over an axis counted from the end."""
