@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import regard
 import zoo
-from recorded import only, random
+from recorded import FunctionAttention, only, random
 from regard.intercept import multihead
 
 ROUNDING = 1e-6
@@ -135,9 +135,9 @@ def test_the_native_fast_path_is_seen() -> None:
 def test_the_function_itself_is_seen_and_left_alone() -> None:
     before = F.multi_head_attention_forward
     model = built()
-    with regard.record(nn.Module(), keep="qk") as recording:
-        x = random(5, 2, 16)
-        model(x, x, x)
+    outer, x = FunctionAttention(lambda x: model(x, x, x)[0]), random(5, 2, 16)
+    with regard.record(outer, keep="qk") as recording:
+        outer(x)
     assert only(recording).shape == (2, 4, 5, 5), "heads are known from the function's arguments"
     assert F.multi_head_attention_forward is before
     assert multihead._opened() is not before
