@@ -17,7 +17,7 @@ from torch import Tensor
 
 from regard.kept import Kept
 
-BLOCKED = -87.3
+BLOCKED = -87.34
 """An additive score at or below this blocks: exp of it is no normal float32 any more.
 
 So -inf, the lowest float, -1e9 and the -100 of Swin's shifted windows are masks, and relative
