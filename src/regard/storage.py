@@ -19,7 +19,7 @@ from torch import Tensor
 
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
-from regard.errors import FormatError, RegardError
+from regard.errors import FormatError
 from regard.kept import Kept
 from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
@@ -72,7 +72,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _read(json.loads(text), tensors)
     except DAMAGED as error:
-        if isinstance(error, RegardError):
+        if isinstance(error, FormatError) and str(path) in str(error):
             raise
         detail = f"{type(error).__name__}: {error}"
         raise FormatError(f"{path}: no readable recording ({detail}); record it again") from error
