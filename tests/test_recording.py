@@ -96,7 +96,7 @@ def test_bytes_count_shared_tensors_once() -> None:
 def sampled(layer: str, off: float) -> Attention:
     made = call(layer)
     values = random(1, 2, 4, 2)
-    made.sample = OutputSample(Kept(values), Kept(made.weights() @ values + off))
+    made.sample = OutputSample.of(values, made.weights() @ values + off)
     return made
 
 

@@ -306,6 +306,18 @@ def test_computes_in_float32_at_least(dtype: torch.dtype, drawn: torch.dtype) ->
     assert pixels[0].tolist() == [1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("between", ["cells", "linear"])
+def test_draws_on_the_device_of_the_weights(between: Any) -> None:
+    weights = random_weights(SEEN, 2)
+    pixels = SEEN.to_pixels(weights.cuda(), between=between)
+    assert pixels.device.type == "cuda"
+    # float64, added in another order.
+    here = SEEN.to_pixels(weights, between=between)
+    torch.testing.assert_close(pixels.cpu(), here, rtol=1e-12, atol=0, equal_nan=True)
+
+
 def test_gradients_reach_the_weights() -> None:
     weights = torch.ones(7, requires_grad=True)
     pixels = small(view=ViewTransform.identity((4, 8)).crop((1, 0, 7, 4))).to_pixels(weights)

@@ -14,32 +14,46 @@ if TYPE_CHECKING:
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
-    from regard.layers import layers
+    from regard.inventory import layers
+    from regard.models.registry import load as load_model
+    from regard.photo import PhotoAttention, image
     from regard.recording import Recording
+    from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
 
 _HOME = {
-    "Attention": "regard.attention",
-    "DotProductAttention": "regard.attention",
-    "ExplicitAttention": "regard.attention",
-    "GridTokens": "regard.tokens",
-    "Recording": "regard.recording",
-    "Tokens": "regard.tokens",
-    "ViewTransform": "regard.geometry",
-    "layers": "regard.layers",
-    "record": "regard.intercept.record",
-    "rollout": "regard.analysis.rollout",
+    "Attention": "regard.attention:Attention",
+    "DotProductAttention": "regard.attention:DotProductAttention",
+    "ExplicitAttention": "regard.attention:ExplicitAttention",
+    "GridTokens": "regard.tokens:GridTokens",
+    "Look": "regard.render:Look",
+    "PhotoAttention": "regard.photo:PhotoAttention",
+    "Picture": "regard.render:Picture",
+    "Recording": "regard.recording:Recording",
+    "Tokens": "regard.tokens:Tokens",
+    "ViewTransform": "regard.geometry:ViewTransform",
+    "image": "regard.photo:image",
+    "layers": "regard.inventory:layers",
+    "load_model": "regard.models.registry:load",
+    "record": "regard.intercept.record:record",
+    "rollout": "regard.analysis.rollout:rollout",
 }
+"""Where each public name is defined: module, and its name there."""
 
 __all__ = [
     "Attention",
     "DotProductAttention",
     "ExplicitAttention",
     "GridTokens",
+    "Look",
+    "PhotoAttention",
+    "Picture",
     "Recording",
     "Tokens",
     "ViewTransform",
+    "image",
     "layers",
+    "load_model",
     "record",
     "rollout",
 ]
@@ -48,7 +62,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'regard' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    module, _, its_name = _HOME[name].partition(":")
+    value = getattr(importlib.import_module(module), its_name)
     globals()[name] = value
     return value
 

@@ -168,13 +168,11 @@ class Attention(ABC):
         Returns:
             (batch, n, keys), float32.
         """
-        pulled = None
-        for block, weights in self.tiles(heads=heads, masked=masked, budget_bytes=CACHE_BYTES):
-            rows = row_weights[:, None, :, block.to(row_weights.device)].float()
-            term = torch.matmul(rows, weights.float()).mean(1)
-            pulled = term if pulled is None else pulled.add_(term)
-        if pulled is None:
-            raise SelectionError(f"layer {self.layer!r} has no queries to pull through")
+        pulled = torch.zeros(())
+        blocks = self.tiles(_pulling(row_weights), heads, masked=masked, budget_bytes=CACHE_BYTES)
+        for block, weights in blocks:
+            rows = row_weights[..., block.to(row_weights.device)].to(weights.device)
+            pulled = pulled.to(weights.device) + rows.float() @ weights.float().mean(1)
         return pulled
 
     def __repr__(self) -> str:
@@ -253,10 +251,11 @@ class ExplicitAttention(Attention):
 
     def pull(self, row_weights: Tensor, *, heads: Selection = None, masked: bool = True) -> Tensor:
         """As for every attention; the weights are there already, so no tile is cut."""
-        weights = self.weights(heads=heads, masked=masked)
-        return torch.matmul(row_weights.to(weights.device)[:, None].float(), weights.float()).mean(
-            1
-        )
+        rows = _pulling(row_weights)
+        weights = self.weights(rows, heads, masked=masked)
+        if rows is not None:
+            row_weights = row_weights[..., rows.to(row_weights.device)]
+        return row_weights.to(weights.device).float() @ weights.float().mean(1)
 
     def _weights(self, part: Part, masked: bool) -> Tensor:
         if not masked:
@@ -269,6 +268,12 @@ class ExplicitAttention(Attention):
                 f"layer {self.layer!r}: {what} cannot be told, because this call was kept as its "
                 f"masked weights {self.shape}; record it with keep='qk'"
             )
+
+
+def _pulling(row_weights: Tensor) -> Tensor | None:
+    """The queries that have any weight, where these are few; None for all."""
+    rows = row_weights.any(0).any(0).nonzero()[:, 0].cpu()
+    return rows if 2 * len(rows) < row_weights.shape[-1] else None
 
 
 def indices(selection: Selection, count: int, what: str) -> Tensor | None:

@@ -1,56 +1,68 @@
-"""A small sample of what attention was for: some channels of the values and of the output.
+"""A small sample of what attention was for: some values, and what the model made of them.
 
-With it, weights computed later can be checked against what the model really did:
-W · values must equal outputs, for every row, in these channels.
+With it, weights computed later can be checked against what the model really did: W · values must
+equal the outputs, here in a few heads, rows and channels of each call.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from regard.kept import Kept
 
-CHANNELS = 2
-"""Channels sampled per head: an error in the weights shows in every channel."""
+if TYPE_CHECKING:
+    from regard.attention import Attention
+
+HEADS, ROWS, CHANNELS = 4, 16, 2
+"""How many of each are sampled at most: wrong weights show in any of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSample:
-    """Sampled channels.
+    """Sampled values and outputs of one call.
 
     Attributes:
-        values: (batch, heads or key-value heads, keys, channels).
-        outputs: (batch, heads, queries, channels), what the model's own product gave.
+        heads: Which heads.
+        rows: Which queries.
+        values: (batch, heads, keys, channels).
+        outputs: (batch, heads, rows, channels), what the model's own product gave.
     """
 
+    heads: tuple[int, ...]
+    rows: tuple[int, ...]
     values: Kept
     outputs: Kept
+
+    @classmethod
+    def of(cls, values: Tensor, outputs: Tensor) -> "OutputSample":
+        """Sample of (batch, heads or key-value heads, keys, d) and (batch, heads, queries, d)."""
+        heads = spread(outputs.shape[1], HEADS)
+        rows = spread(outputs.shape[2], ROWS)
+        channels = spread(outputs.shape[3], CHANNELS)
+        group = max(1, outputs.shape[1] // values.shape[1])  # queries may share key-value heads
+        held = [head // group for head in heads]
+        with torch.no_grad():
+            v = values[:, held][..., channels]
+            o = outputs[:, heads][:, :, rows][..., channels]
+        return cls(tuple(heads), tuple(rows), Kept(v), Kept(o))
 
     @property
     def kept(self) -> list[Kept]:
         """Both tensors."""
         return [self.values, self.outputs]
 
-    def error(self, weights: Tensor, rows: Tensor, counted: Tensor) -> float:
-        """Largest |W·V − output| over the given rows.
-
-        Args:
-            weights: (batch, heads, rows, keys).
-            rows: Which queries these are.
-            counted: bool (batch, heads, rows); rows to leave out (fully masked) are False.
-        """
-        values, outputs = self.values.get(), self.outputs.get()
-        if values.shape[1] != weights.shape[1]:
-            values = values.repeat_interleave(weights.shape[1] // values.shape[1], dim=1)
-        wide = weights.double()
-        found = (wide @ values.to(wide) - outputs[:, :, rows.to(outputs.device)].double()).abs()
-        found = found.amax(-1)[counted]
+    def error(self, call: "Attention") -> float:
+        """Largest |W·V − output| in the sample; fully masked rows do not count."""
+        values, outputs = self.values.get().double(), self.outputs.get().double()
+        weights = call.weights(self.rows, self.heads)
+        counted = ~call.fully_masked(self.rows, self.heads)
+        found = (weights.double() @ values - outputs).abs().amax(-1)[counted]
         return float(found.max()) if found.numel() else 0.0
 
 
-def channels(tensor: Tensor) -> Tensor:
-    """First and last channels of (..., d), as a copy of their own."""
-    if tensor.shape[-1] <= CHANNELS:
-        return tensor.detach().clone()
-    step = (tensor.shape[-1] - 1) // (CHANNELS - 1)
-    return tensor.detach()[..., ::step][..., :CHANNELS].clone()
+def spread(count: int, most: int) -> Sequence[int]:
+    """At most so many indices of an axis, evenly spread, its ends included."""
+    return torch.linspace(0, count - 1, min(count, most)).round().long().tolist()

@@ -99,7 +99,12 @@ def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
     story["kind"] = call.kind
     story["queries"], story["keys"] = call.queries.to_json(), call.keys.to_json()
     if call.sample is not None:
-        story["sample"] = [tensors.add(kept) for kept in call.sample.kept]
+        story["sample"] = {
+            "heads": call.sample.heads,
+            "rows": call.sample.rows,
+            "values": tensors.add(call.sample.values),
+            "outputs": tensors.add(call.sample.outputs),
+        }
     if isinstance(call, DotProductAttention):
         story["scores"] = _describe_scores(call.scores, tensors)
     elif isinstance(call, ExplicitAttention):
@@ -156,7 +161,7 @@ class _Reader:
         common["queries"] = tokens_from_json(story["queries"])
         common["keys"] = tokens_from_json(story["keys"])
         if "sample" in story:
-            common["sample"] = OutputSample(*(self.kept(ref) for ref in story["sample"]))
+            common["sample"] = self.sample(story["sample"])
         if story["kind"] == "dot_product":
             return DotProductAttention(scores=self.scores(story["scores"]), **common)
         if story["kind"] != "explicit":
@@ -166,6 +171,11 @@ class _Reader:
         return ExplicitAttention(
             kept_weights=weights, empty=empty, may_block=story["may_block"], **common
         )
+
+    def sample(self, story: Mapping[str, Any]) -> OutputSample:
+        """The sample of a call's output."""
+        values, outputs = self.kept(story["values"]), self.kept(story["outputs"])
+        return OutputSample(tuple(story["heads"]), tuple(story["rows"]), values, outputs)
 
     def scores(self, story: Mapping[str, Any]) -> Scores:
         """The program of a call."""

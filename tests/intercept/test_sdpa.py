@@ -51,7 +51,7 @@ def test_shapes(shape: tuple[int, ...], recorded: tuple[int, ...]) -> None:
     assert call.shape == recorded
     close(call.weights(), expected.reshape(recorded))
     assert call.sample is not None
-    assert call.sample.error(call.weights(), torch.arange(5), call.weights().sum(-1) > 0) < 5e-6
+    assert call.sample.error(call) < 5e-6
 
 
 def test_declared_heads_are_found_on_any_axis() -> None:
@@ -61,11 +61,17 @@ def test_declared_heads_are_found_on_any_axis() -> None:
         def forward(self, q: Tensor) -> Tensor:
             return sdpa(q, q, q)
 
-    q, model = random(2, 3, 4, 5, 8), WindowAttention()  # (batch, windows, heads, n, d)
-    with regard.record(model, keep="qk") as recording:
-        model(q)
-    assert only(recording).shape == (6, 4, 5, 5)
-    close(only(recording).weights(), formula(q, q).flatten(0, 1))
+    windows = random(2, 3, 4, 5, 8)  # (batch, windows, heads, n, d)
+    heads_first = random(4, 3, 5, 8)
+    for q, expected in (
+        (windows, formula(windows, windows).flatten(0, 1)),
+        (heads_first, formula(heads_first, heads_first).transpose(0, 1)),
+    ):
+        model = WindowAttention()
+        with regard.record(model, keep="qk") as recording:
+            model(q)
+        close(only(recording).weights(), expected)
+        assert recording.verify()[0].error == pytest.approx(0, abs=5e-6)
 
 
 MASKS = {
@@ -143,8 +149,7 @@ def test_causal_masks_are_aligned_top_left(queries: int, keys: int) -> None:
     assert torch.equal(call.blocked()[0, 0], bias == -math.inf)
     close(call.weights(masked=False), formula(q, k))
     assert call.sample is not None
-    rows = torch.arange(queries)
-    assert call.sample.error(call.weights(), rows, ~call.fully_masked()) < ROUNDING
+    assert call.sample.error(call) < ROUNDING
 
 
 @pytest.mark.parametrize("scale", [None, 1.0, 0.03])

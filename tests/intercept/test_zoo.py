@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 import regard
 import zoo
-from regard import Attention, Recording
+from regard import Attention, ExplicitAttention, Recording
 from regard.attention import DotProductAttention
 from regard.intercept.recorder import Keep
+from regard.kept import Kept
 
 EXACT = 5e-6
 """W·V is summed in another order than in the model's kernel; values are of order 1."""
@@ -78,7 +79,7 @@ def test_what_is_not_recorded_is_listed(row: zoo.Row) -> None:
 @every_row
 @pytest.mark.parametrize("keep", ["qk", "weights", "auto"])
 def test_weights_give_the_output_of_the_model(row: zoo.Row, keep: Keep) -> None:
-    checks = recorded(row, keep)[0].verify(rows=64)
+    checks = recorded(row, keep)[0].verify()
     assert [check for check in checks if check.error is None] == []
     assert max(check.error for check in checks if check.error is not None) <= EXACT
 
@@ -89,8 +90,8 @@ def test_the_check_notices_wrong_weights(row: zoo.Row) -> None:
     errors = []
     for call in recorded(row, "weights")[0]:
         assert call.sample is not None
-        weights, rows = call.weights().roll(1, dims=-1), torch.arange(call.shape[2])
-        errors.append(call.sample.error(weights, rows, ~call.fully_masked()))
+        wrong = Kept(call.weights().roll(1, dims=-1))
+        errors.append(call.sample.error(ExplicitAttention(shape=call.shape, kept_weights=wrong)))
     assert max(errors) > 100 * EXACT
 
 

@@ -87,18 +87,6 @@ def test_a_source_that_leads_nowhere(
         load(source)
 
 
-def test_a_hub_id_without_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    def snapshot_download(*_: Any, **__: Any) -> str:
-        raise LocalEntryNotFoundError("no name service")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(ModelNotFound, match=r"some/model is no folder here.*no name service"):
-        load("some/model")
-
-
 def test_another_kind_of_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "swin"}')
     with pytest.raises(

@@ -16,6 +16,7 @@ from torch import nn
 from transformers.utils import logging as transformers_logging
 
 from regard.errors import CheckpointError, GeometryError
+from regard.intercept.record import record
 from regard.models.family import LoadedModel, Prepared
 from regard.models.vit import block_of, family
 from regard.tokens import GridTokens, Tokens
@@ -153,6 +154,22 @@ def test_every_call_is_laid_out(
         assert calls[3].keys == calls[0].keys
 
 
+@pytest.mark.parametrize("model_type", TYPES)
+def test_a_real_recording_is_laid_out(
+    model_type: str, checkpoint: Checkpoints, photo: Image.Image
+) -> None:
+    loaded = load(checkpoint(model_type))
+    prepared = loaded.prepare(photo)
+    with torch.inference_mode(), record(loaded.module) as recording:
+        loaded.module(**prepared.inputs)
+    loaded.lay_out(recording, prepared)
+
+    assert [call.layer for call in recording][:3] == list(loaded.layers)
+    assert len(recording) == 3 + (model_type == "siglip")
+    assert all(isinstance(call.keys, GridTokens) for call in recording)
+    assert recording[-1].queries.name(0) == ("probe" if model_type == "siglip" else "cls")
+
+
 @pytest.mark.parametrize("model_type", ANY_SIZE)
 def test_any_size_means_the_whole_photo(
     model_type: str, checkpoint: Checkpoints, photo: Image.Image
@@ -160,7 +177,7 @@ def test_any_size_means_the_whole_photo(
     loaded = load(checkpoint(model_type))
     prepared = loaded.prepare(photo)
     assert list(prepared.inputs["pixel_values"].shape) == [1, 3, 336, 504]
-    assert prepared.view.content_box_xyxy == (0, 0, 504, 336)
+    assert prepared.view.content_box_xyxy == (0.0, 0.0, 504.0, 336.0)
     assert prepared.photo is photo
 
 

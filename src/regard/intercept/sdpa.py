@@ -12,8 +12,7 @@ from torch import Tensor
 from regard.intercept.heads import Arrangement
 from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT
-from regard.kept import Kept
-from regard.sample import OutputSample, channels
+from regard.sample import OutputSample
 from regard.scores import Autocast, Scores, Step, product_shape
 
 
@@ -76,12 +75,11 @@ class FusedAttention:
 
 
 def _sample(v: Tensor, out: Tensor, arranged: Arrangement) -> OutputSample:
-    values = channels(v)
     if v.shape[:-2] == out.shape[:-2]:
-        values = arranged.apply(values)
-    elif v.dim() != 4:  # broadcast over other axes than heads
-        values = arranged.apply(values.expand(*out.shape[:-2], *values.shape[-2:]))
-    return OutputSample(Kept(values), Kept(arranged.apply(channels(out))))
+        v = arranged.apply(v)
+    elif v.dim() != 4 or v.shape[0] != out.shape[0]:  # 4-D values may have fewer heads than out
+        v = arranged.apply(v.expand(*out.shape[:-2], *v.shape[-2:]))
+    return OutputSample.of(v, arranged.apply(out))
 
 
 class _Arguments:

@@ -21,8 +21,8 @@ from regard.intercept.heads import Arrangement
 from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT, DROPPED, continued, plain_name
 from regard.intercept.trace import Fate, Trace
-from regard.kept import Kept, storage_key
-from regard.sample import OutputSample, channels
+from regard.kept import storage_key
+from regard.sample import OutputSample
 from regard.scores import Autocast
 
 NO_VALUES = "a softmax over q·k was taken, and its weights never met any values"
@@ -283,7 +283,7 @@ def _sample(
     if len(extra) != 1:
         return None
     sizes = dict(zip(c.out_labels, out.shape, strict=True))
-    v = channels(arrange(values, value_labels, [*leading, key, *extra]))
-    o = channels(arrange(out, c.out_labels, [*leading, query, *extra]))
+    v = arrange(values, value_labels, [*leading, key, *extra])
     v = v.expand(*(sizes.get(x, 1) for x in leading), *v.shape[-2:])
-    return OutputSample(Kept(arranged.apply(v)), Kept(arranged.apply(o)))
+    o = arrange(out, c.out_labels, [*leading, query, *extra])
+    return OutputSample.of(arranged.apply(v), arranged.apply(o))

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from regard.atomic import sync_folder
 from regard.errors import CheckpointError
 
 
@@ -67,25 +68,14 @@ def _put_in_place(draft: Path, final: Path) -> None:
         if not final.exists():
             raise
         return  # another process was first
-    _flush_names(final.parent)
+    sync_folder(final.parent)
 
 
 def _flush(folder: Path) -> None:
     for path in folder.iterdir():
-        with path.open("rb") as file:
+        with path.open("rb+") as file:
             os.fsync(file.fileno())
-    _flush_names(folder)
-
-
-def _flush_names(folder: Path) -> None:
-    """Make renames inside ``folder`` durable, where the system lets a folder be opened."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(folder)
 
 
 def _sibling(final: Path, role: str) -> Path:

@@ -96,15 +96,26 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+def shard_names(index: Path) -> list[str]:
+    """Names of the files that ``model.safetensors.index.json`` spreads the tensors over.
+
+    Raises:
+        CheckpointError: The index is damaged.
+        UnsafeCheckpoint: A name leads out of the folder, or to another kind of file.
+    """
     places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(f"{index} has no weight_map; download it again")
-    tensors: dict[str, torch.Tensor] = {}
-    for name in sorted({str(place) for place in places.values()}):
-        # a shard's name comes from the checkpoint: it may not lead out of the folder
+    names = sorted({str(place) for place in places.values()})
+    for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
             raise UnsafeCheckpoint(f"{index} names the shard {name!r}; expected a file beside it")
+    return names
+
+
+def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for name in shard_names(index):
         if not (index.parent / name).is_file():
             raise CheckpointError(f"{index.parent} lacks the shard {name}; download it again")
         tensors |= _read_safetensors(index.parent / name)

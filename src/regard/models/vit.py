@@ -3,10 +3,10 @@
 They run as transformers builds them, on their own attention path. A photo becomes a grid of
 patches, row by row, after a prefix of tokens that stand for no place.
 
-Which layer to look at: the second-to-last block. Of DINOv2-small's class-token maps on nine
-COCO photos with known objects, those of block 10 of 0-11 are the most concentrated (9.8 times
-more attention on the objects than their area, 6.0 in block 8, 6.7 in the last); the last block
-has bright artifact tokens in empty sky.
+Which layer to look at: the second-to-last block. On nine COCO photos with known objects,
+DINOv2-small's class token gives the objects 9.0 times the attention of their area in block 10
+of 0-11, 5.7 times in block 8, and 6.3 times in the last, which has bright artifact tokens in
+empty sky.
 """
 
 import contextlib

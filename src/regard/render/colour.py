@@ -1,6 +1,8 @@
 """Values to colours: colour maps by name, and the scale that says which value has which colour."""
 
 import difflib
+import functools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +18,10 @@ High = Literal["max", "p99.5"]
 One token that soaks up attention (an artifact of many large models) can leave the rest of the
 picture dark; the percentile keeps the rest visible, and the bar then says "≥".
 """
+
+
+_NEARLY = 1.25
+"""A percentile so near the largest value is not worth clipping for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,8 @@ class Scale:
         smallest, largest = float(known.min()), float(known.max())
         if high == "p99.5":
             top = float(np.percentile(known, 99.5))
-            top = top if top > 0 else largest  # almost everything is 0
+            if top <= 0 or largest <= _NEARLY * top:  # almost all is 0, or little to gain
+                top = largest
         else:
             top = largest if high == "max" else float(high)
         low = min(0.0, smallest)
@@ -63,10 +70,15 @@ class Scale:
         """Place of each value between `low` (0) and `high` (1), clipped; NaN stays NaN."""
         width = self.high - self.low
         if width <= 0:  # all values are equal to `low`
-            return np.where(values > self.low, 1, values * 0).astype(np.float32)
+            return np.where(np.isnan(values), np.nan, values > self.low).astype(np.float32)
         return np.asarray(np.clip((values - self.low) / np.float32(width), 0, 1))
 
 
+NOTHING = Scale(low=0, high=0, smallest=math.nan, largest=math.nan)
+"""Scale of a panel that holds no value at all."""
+
+
+@functools.cache
 def colour_table(name: str) -> Floats:
     """Colour map as (256, 3) float32 in 0..255, from low to high.
 
@@ -83,7 +95,9 @@ def colour_table(name: str) -> Floats:
         known = close or ["inferno", "viridis", "cividis", "turbo", "jet", "hot"]
         raise SelectionError(f"no colour map {name!r}; try {', '.join(known)}")
     table = colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255
-    return np.asarray(table, np.float32)
+    fixed = np.asarray(table, np.float32)
+    fixed.flags.writeable = False
+    return fixed
 
 
 def paint(values: Floats, scale: Scale, table: Floats) -> Floats:

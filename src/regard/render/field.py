@@ -29,6 +29,7 @@ class Place:
 UNSEEN = Place("outside the model's view", style.UNSEEN, (252, 252, 253), 0.62, 11, 1)
 MASKED = Place("masked", style.MASKED, (226, 227, 231), 0.45, 7, -1)
 PADDING = Place("padding", style.PADDING, (186, 189, 197), 1.0, 18, 1)
+INFINITE = Place("infinite", style.INFINITE, style.INFINITE, 1.0, 18, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +51,20 @@ class Field:
         masked, padding = (_box(flag.astype(np.float32), size_wh) >= 0.5 for flag in flags)
         return Field(values=_mean_of_seen(self.values, size_wh), masked=masked, padding=padding)
 
+    @property
+    def shown(self) -> Floats:
+        """Values that have a colour; NaN elsewhere."""
+        return np.where(self.masked, np.float32(np.nan), self.values)
+
     def places(self) -> tuple[Place, ...]:
         """Kinds of place without a value that occur here."""
         unseen = np.isnan(self.values) & ~self.padding
-        kinds = ((UNSEEN, unseen), (MASKED, self.masked & ~unseen), (PADDING, self.padding))
+        kinds = (
+            (UNSEEN, unseen),
+            (MASKED, self.masked & ~unseen),
+            (PADDING, self.padding),
+            (INFINITE, np.isinf(self.shown)),
+        )
         return tuple(place for place, where in kinds if where.any())
 
 

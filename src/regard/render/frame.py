@@ -30,7 +30,7 @@ def draw_framed(
     Without a legend the picture has exactly the photo's size. With one, a tiny photo is enlarged
     by a whole factor, so that the type has room.
     """
-    scale = Scale.of(field.values, high=look.high)
+    scale = Scale.of(field.shown, high=look.high)
     factor = max(1, -(-_LEAST_SIDE // max(size_wh))) if legend else 1
     shown_wh = (size_wh[0] * factor, size_wh[1] * factor)
     zoom = float(np.clip(np.sqrt(shown_wh[0] * shown_wh[1]) / 800, 0.8, 6.0))

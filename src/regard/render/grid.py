@@ -1,17 +1,21 @@
 """Small panels in rows and columns, each with its name above it."""
 
+import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+
 from regard.errors import GeometryError, SelectionError
 from regard.render import style
 from regard.render.arrays import Pixels
-from regard.render.colour import Scale
+from regard.render.colour import NOTHING, Scale
 from regard.render.field import Field
 from regard.render.legend import range_words
 from regard.render.look import Look
-from regard.render.picture import text_width
+from regard.render.picture import clean, text_width
 from regard.render.sheet import Sheet
 from regard.render.tile import draw_tile, resize_photo
 
@@ -20,8 +24,9 @@ Scaling = Literal["shared", "each"]
 
 NAME_HEIGHT = 32
 _LARGEST_SIDE = 720
-_LEAST_WIDTH = 90
+_LEAST_WIDTH = 84
 _LEAST_TYPE = 11
+_LEAST_NAME = 15
 
 
 def scales_of(fields: Sequence[Field], look: Look, scaling: Scaling) -> list[Scale]:
@@ -33,8 +38,13 @@ def scales_of(fields: Sequence[Field], look: Look, scaling: Scaling) -> list[Sca
     if scaling not in get_args(Scaling):
         raise SelectionError(f"scale={scaling!r}, expected one of {get_args(Scaling)}")
     if scaling == "each":
-        return [Scale.of(field.values, high=look.high) for field in fields]
-    return [Scale.of(*(field.values for field in fields), high=look.high)] * len(fields)
+        return [_own_scale(field, look) for field in fields]
+    return [Scale.of(*(field.shown for field in fields), high=look.high)] * len(fields)
+
+
+def _own_scale(field: Field, look: Look) -> Scale:
+    """One panel without any value, a head that is masked everywhere, spoils no picture."""
+    return Scale.of(field.shown, high=look.high) if np.isfinite(field.shown).any() else NOTHING
 
 
 def names_or_numbers(
@@ -90,6 +100,12 @@ class Grid:
         below = NAME_HEIGHT if self.ranges_below else 0
         return self.panel_wh[1] + NAME_HEIGHT + below + style.GAP
 
+    @functools.cached_property
+    def _name_size(self) -> float:
+        """The same for all: smaller where the longest name does not fit, within reason."""
+        widest = max(text_width(clean(name), style.SMALL) for name in self.names)
+        return max(_LEAST_NAME, style.SMALL * min(1.0, self.panel_wh[0] / max(1.0, widest)))
+
     def draw(self, sheet: Sheet, x: int, y: int) -> None:
         """Draw all panels, the first with its name at (x, y)."""
         photo = None if self.photo is None else resize_photo(self.photo, self.panel_wh)
@@ -105,7 +121,7 @@ class Grid:
             self.names[index],
             x,
             y + style.SMALL,
-            size=style.SMALL,
+            size=self._name_size,
             colour=style.INK if bold else style.QUIET,
             weight="bold" if bold else "regular",
             width=width,
@@ -113,14 +129,19 @@ class Grid:
         field, scale = self.fields[index].resized(self.panel_wh), self.scales[index]
         top = y + NAME_HEIGHT
         sheet.panel(draw_tile(field, scale, self.look, photo=photo, zoom=0.8), x, top, scale)
-        if self.query_xy is not None:
-            across, down = (
-                v * p / f
-                for v, p, f in zip(self.query_xy, self.panel_wh, self.photo_wh, strict=True)
-            )
-            sheet.ring(x + across, top + down, max(4.0, min(width, height) / 45))
+        self.draw_ring(sheet, x, top)
         if self.ranges_below:
             write_range(sheet, scale, x, top + height + 1.15 * style.SMALL, width)
+
+    def draw_ring(self, sheet: Sheet, x: int, y: int) -> None:
+        """Mark the query point, where there is one, on a panel with its corner at (x, y)."""
+        if self.query_xy is None:
+            return
+        across, down = (
+            point * shown / whole
+            for point, shown, whole in zip(self.query_xy, self.panel_wh, self.photo_wh, strict=True)
+        )
+        sheet.ring(x + across, y + down, max(4.0, min(self.panel_wh) / 50))
 
 
 def write_range(sheet: Sheet, scale: Scale, x: float, y: float, width: float) -> None:
@@ -133,31 +154,31 @@ def write_range(sheet: Sheet, scale: Scale, x: float, y: float, width: float) ->
 def arrange(
     count: int, photo_wh: tuple[int, int], box_wh: tuple[int, int], *, below: bool = False
 ) -> tuple[int, tuple[int, int]]:
-    """Columns and panel size with the largest panels that fit into a box.
-
-    The box grows in height where panels would become too small to see.
+    """Columns and panel size that fill a box's width and come near its height.
 
     Args:
         count: Number of panels.
         photo_wh: Proportions of a panel.
-        box_wh: Room for all panels with their names.
+        box_wh: Room for all panels with their names; the height is a wish.
         below: Whether a range stands below each panel.
     """
     extra = NAME_HEIGHT * (2 if below else 1) + style.GAP
 
-    def width(columns: int) -> float:
-        rows = -(-count // columns)
-        down = (box_wh[1] + style.GAP) / rows - extra
-        return min((box_wh[0] + style.GAP) / columns - style.GAP, down * photo_wh[0] / photo_wh[1])
+    def size(columns: int) -> tuple[int, int]:
+        return panel_size(photo_wh, (box_wh[0] + style.GAP) / columns - style.GAP)
 
-    best = max(range(1, count + 1), key=width)
-    if width(best) < _LEAST_WIDTH:
-        best = max(1, min(count, (box_wh[0] + style.GAP) // (_LEAST_WIDTH + style.GAP)))
-        return best, panel_size(photo_wh, _LEAST_WIDTH)
-    return best, panel_size(photo_wh, width(best))
+    def awkwardness(columns: int) -> float:
+        rows = -(-count // columns)
+        excess = math.log(rows * (size(columns)[1] + extra) / box_wh[1])
+        empty = (rows * columns - count) / (rows * columns)
+        return (2 * excess if excess > 0 else -excess) + 3 * empty
+
+    most = min(count, max(1, (box_wh[0] + style.GAP) // (_LEAST_WIDTH + style.GAP)))
+    columns = min(range(1, most + 1), key=awkwardness)
+    return columns, size(columns)
 
 
 def panel_size(photo_wh: tuple[int, int], width: float) -> tuple[int, int]:
     """Size with the photo's proportions, at most ``width`` wide and not too large."""
     factor = min(width / photo_wh[0], _LARGEST_SIDE / max(photo_wh))
-    return max(1, round(photo_wh[0] * factor)), max(1, round(photo_wh[1] * factor))
+    return max(1, int(photo_wh[0] * factor)), max(1, int(photo_wh[1] * factor))

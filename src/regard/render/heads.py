@@ -13,7 +13,7 @@ from regard.render.look import DEFAULT_LOOK, Look
 from regard.render.page import draw_page
 from regard.render.picture import Picture
 
-_HIGHEST = 1100
+_HIGHEST = 800
 
 
 def draw_heads(

@@ -1,5 +1,6 @@
 """Every head of every layer at a glance: layers downwards, heads across."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ def draw_layers(
     table = _Table(
         fields=fields,
         scales=scales,
-        layer_names=names_or_numbers(layer_names, maps.shape[0], "layers"),
+        layer_names=differing(names_or_numbers(layer_names, maps.shape[0], "layers")),
         head_names=names_or_numbers(head_names, maps.shape[1], "heads"),
         map_wh=(maps.shape[3], maps.shape[2]),
         ranges_below=scale == "each",
@@ -74,6 +75,20 @@ def draw_layers(
     return draw_page(table.size_wh, table.draw, legend, title=title, lines=lines)
 
 
+def differing(names: Sequence[str]) -> Sequence[str]:
+    """Module paths without the parts that all share, but for the last one before they differ.
+
+    >>> differing(["vit.layers.0.attn", "vit.layers.1.attn"])
+    ['layers.0', 'layers.1']
+    """
+    paths = [name.split(".") for name in names]
+    if len(set(names)) < 2 or len({len(path) for path in paths}) > 1:
+        return names
+    varying = [i for i, parts in enumerate(zip(*paths, strict=True)) if len(set(parts)) > 1]
+    first, last = max(0, varying[0] - 1), varying[-1]
+    return [".".join(path[first : last + 1]) for path in paths]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Table:
     fields: Sequence[Field]
@@ -84,7 +99,7 @@ class _Table:
     ranges_below: bool
     look: Look
 
-    @property
+    @functools.cached_property
     def _panel_wh(self) -> tuple[int, int]:
         room = style.PAGE_WIDTH - 2 * style.MARGIN - self._name_width
         side = room / len(self.head_names) - _GAP
@@ -92,10 +107,10 @@ class _Table:
         factor = min(factor, _LARGEST_SIDE / self.map_wh[1])
         return max(1, round(self.map_wh[0] * factor)), max(1, round(self.map_wh[1] * factor))
 
-    @property
+    @functools.cached_property
     def _name_width(self) -> int:
         widest = max(text_width(clean(f"layer {n}"), style.SMALL) for n in self.layer_names)
-        return round(min(widest, _WIDEST_NAME)) + style.GAP
+        return round(min(widest, _WIDEST_NAME)) + 2 + style.GAP
 
     @property
     def _pitch(self) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from regard.render import style
-from regard.render.colour import Scale, number
+from regard.render.colour import NOTHING, Scale, number
 from regard.render.field import Place
 from regard.render.look import Look, Unit
 from regard.render.picture import text_width
@@ -24,7 +24,9 @@ def high_words(scale: Scale) -> str:
 
 
 def range_words(scale: Scale) -> str:
-    """Both ends of a scale, or only the upper one where the lower is 0."""
+    """Both ends of a scale, or only the upper one where the lower is 0, in words."""
+    if scale is NOTHING:
+        return "no values"
     low = "" if scale.low == 0 else f"{number(scale.low)} to "
     return low + high_words(scale)
 
@@ -76,7 +78,7 @@ class Legend:
     def _bar_words(self) -> tuple[str, str, str]:
         unit = self.words or _WORDS[self.look.unit]
         if self.scale is None:
-            return "0", f"number below each panel, {unit}", ""
+            return "0", "number below each panel", unit
         if self.scale.clips_high:
             unit += f" (largest {number(self.scale.largest)})"
         return number(self.scale.low), high_words(self.scale), unit

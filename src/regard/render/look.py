@@ -23,12 +23,14 @@ Unit = Literal["uniform", "weight", "value"]
 Mixing = Literal["rising", "constant"]
 """How a map lies over a photo.
 
-"rising": the map covers more where it is higher (square root of the value), over a photo whose
-    colours are muted: at 0 the photo shows untouched, and colour means attention only.
+"rising": the map covers more where it is higher (value to the power 0.7), over a photo whose
+    colours are muted: at 0 nothing lies over the photo, and strong colour means attention only.
 "constant": the map covers the photo evenly, low values as well: the familiar look of jet maps.
 """
 
 _STRENGTH = {"rising": 0.9, "constant": 0.55}
+_RISE = 0.7
+"""Below 1, weak attention shows; at 0.5 the dark end of inferno already stains bright skies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,9 @@ class Look:
     def cover(self, fraction: Floats) -> Floats:
         """Share of the map in the mixture, for each place on the scale (0 to 1)."""
         most = np.float32(_STRENGTH[self.mixing] if self.strength is None else self.strength)
-        return most * np.sqrt(fraction) if self.mixing == "rising" else np.full_like(fraction, most)
+        if self.mixing == "constant":
+            return np.full_like(fraction, most)
+        return np.asarray(most * fraction ** np.float32(_RISE))
 
     def in_unit(self, values: Floats, seen: Flags) -> Floats:
         """Values in this look's unit; ``seen`` counts the places that attention could go to."""

@@ -24,6 +24,7 @@ _SIDE = 1080
 _LARGEST_CELL = 44
 _WIDEST_NAME = 260
 _LETTER_PITCH = 1.15 * style.SMALL
+_SLANTED_PITCH = 1.55 * style.SMALL
 _NUMBER_PITCH = 64
 
 
@@ -61,7 +62,7 @@ def draw_matrix(
     if look.unit == "uniform":
         values = values * (~blocked).sum(axis=1, keepdims=True, dtype=np.float32)
     field = Field(values=values, masked=blocked, padding=np.zeros_like(blocked))
-    scale = Scale.of(np.where(blocked, np.nan, values), high=look.high)
+    scale = Scale.of(field.shown, high=look.high)
     plot = _Plot(
         field=field,
         scale=scale,
@@ -77,7 +78,10 @@ def draw_matrix(
 @dataclass(frozen=True, kw_only=True)
 class _Axis:
     names: Sequence[str]
-    numbered: bool
+    slanted: bool
+    """Names that are set at 45 degrees, as words above their columns are."""
+    pitch: float
+    """Least distance of two names in pixels."""
     length: int
     """Pixels."""
 
@@ -86,8 +90,12 @@ class _Axis:
         longest = max(count, other) if max(count, other) <= 4 * min(count, other) else count
         cell = min(_LARGEST_CELL, _SIDE / longest)
         length = count * int(cell) if cell >= 1 else max(1, round(count * cell))
+        slanted = names is not None and what == "keys"
+        pitch = _SLANTED_PITCH if slanted else _LETTER_PITCH
+        if names is None and cell < style.SMALL:
+            pitch = _NUMBER_PITCH
         words = names_or_numbers(names, count, what)
-        return cls(names=words, numbered=names is None, length=length)
+        return cls(names=words, slanted=slanted, pitch=pitch, length=length)
 
     @property
     def cell(self) -> float:
@@ -96,7 +104,7 @@ class _Axis:
     @property
     def shown(self) -> range:
         """Entries that are named: 1, 2, 5, 10, 20... apart."""
-        pitch = _NUMBER_PITCH if self.numbered and self.cell < style.SMALL else _LETTER_PITCH
+        pitch = self.pitch
         steps = (b * 10**e for e in range(7) for b in (1, 2, 5))
         return range(0, len(self.names), next(s for s in steps if s * self.cell >= pitch))
 
@@ -119,17 +127,13 @@ class _Plot:
         return round(self.queries.widest + 2.6 * style.SMALL)
 
     @property
-    def _slanted(self) -> bool:
-        return not self.keys.numbered
-
-    @property
     def _top(self) -> int:
-        names = 0.71 * self.keys.widest + 0.5 * style.SMALL if self._slanted else style.SMALL
+        names = 0.71 * self.keys.widest + 0.5 * style.SMALL if self.keys.slanted else style.SMALL
         return round(names + 2.0 * style.SMALL)
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        right = 0.71 * self.keys.widest if self._slanted else 0
+        right = 0.71 * self.keys.widest if self.keys.slanted else 0
         return self._left + self.keys.length + round(right), self._top + self.queries.length
 
     def draw(self, sheet: Sheet, x: int, y: int) -> None:
@@ -166,21 +170,21 @@ class _Plot:
             middle = left + (index + 0.5) * self.keys.cell
             sheet.text(
                 self.keys.names[index],
-                middle + (0.2 * style.SMALL if self._slanted else 0),
+                middle + (0.2 * style.SMALL if self.keys.slanted else 0),
                 top - 0.5 * style.SMALL,
                 size=style.SMALL,
-                align="left" if self._slanted else "center",
+                align="left" if self.keys.slanted else "center",
                 width=_WIDEST_NAME,
-                degrees=45 if self._slanted else 0,
+                degrees=45 if self.keys.slanted else 0,
             )
         middle = left + self.keys.length / 2
         sheet.text(
             "key",
-            left if self._slanted else middle,
+            left if self.keys.slanted else middle,
             y + 0.8 * style.SMALL,
             size=style.SMALL,
             colour=style.QUIET,
-            align="left" if self._slanted else "center",
+            align="left" if self.keys.slanted else "center",
         )
 
 

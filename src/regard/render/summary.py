@@ -39,7 +39,7 @@ def draw_summary(
     photo: Image.Image | Array,
     heat: Array,
     *,
-    panels: Array | Sequence[Array] = (),
+    panels: Array | Sequence[Array] | None = None,
     panel_names: Sequence[str] | None = None,
     panels_title: str = "",
     chosen: int | None = None,
@@ -88,7 +88,7 @@ def draw_summary(
     check_extent(values.shape, photo_hw)
     (field,) = as_fields(values, masked, padding, look)
     small: Sequence[Field] = ()
-    if len(panels):
+    if panels is not None:
         maps = as_maps(panels, "panels height width", "panels")
         check_extent(maps.shape[1:], photo_hw)
         small = as_fields(maps, panels_masked, padding, look)
@@ -97,7 +97,7 @@ def draw_summary(
     wide, tall = _is_wide(pixels), photo_wh[0] < _TALL * photo_wh[1]
     overlay = Grid(
         fields=[field],
-        names=[", ".join(words for words in (layer, head) if words) or "attention"],
+        names=["attention"],
         scales=scales[:1],
         photo=pixels,
         look=look,
@@ -187,45 +187,50 @@ class _Body:
         return 2 * width + style.GAP, height
 
     @property
-    def _left_wh(self) -> tuple[int, int]:
-        width, height = self._pair_wh
-        return width, height + _LEGEND_GAP + self.legend.height(self._legend_width)
-
-    @property
     def _legend_width(self) -> int:
         return max(self._pair_wh[0], self.legend.least_width())
 
     @property
+    def _legend_height(self) -> int:
+        return _LEGEND_GAP + self.legend.height(self._legend_width)
+
+    @property
     def size_wh(self) -> tuple[int, int]:
-        (width, height), small = self._left_wh, self.small
-        width = max(width, self._legend_width)
+        (width, height), small = self._pair_wh, self.small
         if small is None:
-            return width, height
+            return max(width, self._legend_width), height + self._legend_height
         if self.small_at_right:
-            return width + _BLOCK_GAP + small.width, max(height, _NOTE_HEIGHT + small.height)
-        return max(width, small.width), height + _BLOCK_GAP + _NOTE_HEIGHT + small.height
+            across = width + _BLOCK_GAP + small.width
+            down = max(height, _NOTE_HEIGHT + small.height)
+            return max(across, self._legend_width), down + self._legend_height
+        below = _BLOCK_GAP + _NOTE_HEIGHT + small.height
+        return max(small.width, self._legend_width), height + self._legend_height + below
 
     def draw(self, sheet: Sheet, x: int, y: int) -> None:
+        width, height = self._pair_wh
         self._draw_pair(sheet, x, y)
-        below = y + self._pair_wh[1] + _LEGEND_GAP
-        self.legend.draw(sheet, x, below, self._legend_width)
-        if self.small is None:
-            return
-        if self.small_at_right:
-            x += max(self._left_wh[0], self._legend_width) + _BLOCK_GAP
+        if self.small is not None and self.small_at_right:
+            self._draw_small(sheet, x + width + _BLOCK_GAP, y, self.small)
+            below = y + self.size_wh[1] - self._legend_height + _LEGEND_GAP
         else:
-            y += self._left_wh[1] + _BLOCK_GAP
+            below = y + height + _LEGEND_GAP
+        self.legend.draw(sheet, x, below, self._legend_width)
+        if self.small is not None and not self.small_at_right:
+            self._draw_small(sheet, x, y + height + self._legend_height + _BLOCK_GAP, self.small)
+
+    def _draw_small(self, sheet: Sheet, x: int, y: int, small: Grid) -> None:
         title, detail = self.note
         baseline = y + style.SMALL
-        sheet.text(title, x, baseline, size=style.SMALL, weight="bold", width=self.small.width)
-        at = x + (text_width(clean(title), style.SMALL, "bold") + 14 if title else 0)
-        room = self.small.width - (at - x)
-        sheet.text(detail, at, baseline, size=style.SMALL, colour=style.QUIET, width=room)
-        self.small.draw(sheet, x, y + _NOTE_HEIGHT)
+        sheet.text(title, x, baseline, size=style.SMALL, weight="bold", width=small.width)
+        used = text_width(clean(title), style.SMALL, "bold") + 14 if title else 0
+        room = max(0, small.width - used)
+        sheet.text(detail, x + used, baseline, size=style.SMALL, colour=style.QUIET, width=room)
+        small.draw(sheet, x, y + _NOTE_HEIGHT)
 
     def _draw_pair(self, sheet: Sheet, x: int, y: int) -> None:
         sheet.text("photo", x, y + style.SMALL, size=style.SMALL, colour=style.QUIET)
         sheet.panel(resize_photo(self.photo, self.overlay.panel_wh), x, y + NAME_HEIGHT)
+        self.overlay.draw_ring(sheet, x, y + NAME_HEIGHT)
         if _is_wide(self.photo):
             self.overlay.draw(sheet, x, y + self.overlay.height + style.GAP)
         else:
@@ -233,7 +238,7 @@ class _Body:
 
 
 def _is_wide(photo: Pixels) -> bool:
-    return photo.shape[1] > _WIDE * photo.shape[0]
+    return bool(photo.shape[1] > _WIDE * photo.shape[0])
 
 
 def _pair_panel(photo_wh: tuple[int, int], wide: bool) -> tuple[int, int]:

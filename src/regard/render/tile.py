@@ -8,9 +8,10 @@ from regard.render.colour import Scale, colour_table, paint
 from regard.render.field import MASKED, PADDING, UNSEEN, Field, Place
 from regard.render.look import Look
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+_LUMA: Floats = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _MUTED_COLOUR, _MUTED_LIGHT = 0.5, 0.95
 """Share of its colour and of its light that the photo keeps under a rising map."""
+_BAND_PIXELS = 2**19
 
 
 def draw_tile(
@@ -33,7 +34,22 @@ def draw_tile(
         photo: Photo of the same size to lay the map over; None for the map alone.
         zoom: How much coarser than usual the hatching is.
     """
-    colours = paint(field.values, scale, colour_table(look.cmap))
+    tile = np.empty((*field.values.shape, 3), np.uint8)
+    rows = max(1, _BAND_PIXELS // field.values.shape[1])
+    for top in range(0, len(tile), rows):  # in bands, so that a large photo needs little memory
+        band = slice(top, top + rows)
+        part = Field(
+            values=field.values[band], masked=field.masked[band], padding=field.padding[band]
+        )
+        ground = None if photo is None else photo[band]
+        tile[band] = _draw_band(part, scale, look, ground, zoom, top)
+    return tile
+
+
+def _draw_band(
+    field: Field, scale: Scale, look: Look, photo: Pixels | None, zoom: float, top: int
+) -> Pixels:
+    colours: Floats = paint(field.values, scale, colour_table(look.cmap))
     if photo is not None:
         cover = look.cover(scale.fraction(np.nan_to_num(field.values, posinf=0, neginf=0)))
         cover[np.isinf(field.values)] = 1
@@ -42,8 +58,7 @@ def draw_tile(
     unseen = np.isnan(field.values)
     for place, where in ((MASKED, field.masked), (UNSEEN, unseen), (PADDING, field.padding)):
         if where.any():
-            pattern = _pattern(place, where.shape, photo, zoom)
-            colours[where] = pattern[where]
+            colours[where] = _pattern(place, where.shape, photo, zoom, top)[where]
     return np.rint(colours).astype(np.uint8)
 
 
@@ -79,19 +94,24 @@ def _muted(photo: Pixels) -> Floats:
     return np.asarray(_MUTED_LIGHT * (grey + _MUTED_COLOUR * (pixels - grey)))
 
 
-def _pattern(place: Place, shape_hw: tuple[int, ...], photo: Pixels | None, zoom: float) -> Floats:
-    ground = np.full((*shape_hw, 3), place.colour, np.float32)
+def _pattern(
+    place: Place, shape_hw: tuple[int, ...], photo: Pixels | None, zoom: float, top: int = 0
+) -> Floats:
+    ground: Floats = np.full((*shape_hw, 3), place.colour, np.float32)
     if photo is not None:
-        grey = (photo.astype(np.float32) @ _LUMA)[..., None]
+        pixels: Floats = photo.astype(np.float32)
+        grey = (pixels @ _LUMA)[..., None]
         ground = grey + np.float32(place.veil) * (ground - grey)
-    cover = _hatching(shape_hw, place.period * zoom, 1.6 * zoom, place.slope)[..., None]
+    cover = _hatching(shape_hw, place.period * zoom, 1.6 * zoom, place.slope, top)[..., None]
     line = np.array(place.line, np.float32)
     return np.asarray(ground + np.float32(0.65) * cover * (line - ground))
 
 
-def _hatching(shape_hw: tuple[int, ...], period: float, width: float, slope: int) -> Floats:
+def _hatching(
+    shape_hw: tuple[int, ...], period: float, width: float, slope: int, top: int
+) -> Floats:
     """Share of each pixel that diagonal lines cover, with soft edges."""
     rows, columns = np.ogrid[: shape_hw[0], : shape_hw[1]]
-    across = (columns + slope * rows) / np.float32(np.sqrt(2))
+    across = (columns + slope * (rows + top)) / np.float32(np.sqrt(2))
     distance = np.abs(across % period - period / 2)
-    return np.clip(width / 2 + 0.5 - distance, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(width / 2 + 0.5 - distance, 0, 1), np.float32)

@@ -1,4 +1,4 @@
-"""`layers`: what attention a model has."""
+"""`regard.layers`: what attention a model has."""
 
 from collections import UserDict
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 import regard
 import zoo
 from regard.errors import NothingRecorded
-from regard.layers import Layer
+from regard.inventory import Layer
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_layers_of_a_vit(inputs: Any) -> None:
     model, _ = zoo.vit_like("ViT")()
     model.eval()
     found = regard.layers(model, inputs)
-    assert [layer.kind for layer in found] == ["explicit"] * 2, "17 tokens are fewer than 2·d"
+    assert [layer.kind for layer in found] == ["dot_product"] * 2, "17 tokens, more than 2·d = 16"
     assert {layer.shape for layer in found} == {(1, 4, 17, 17)}
     assert [layer.calls for layer in found] == [1, 1]
     assert all(layer.path in dict(model.named_modules()) for layer in found)

@@ -1,0 +1,401 @@
+"""What a model looks at in a photo: one call from the file to the pictures."""
+
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from regard.atomic import write_atomically
+from regard.attention import Attention
+from regard.errors import SelectionError
+from regard.geometry import ViewTransform
+from regard.intercept.record import record
+from regard.media.image import read_image
+from regard.models.family import LoadedModel
+from regard.models.registry import DEFAULT, load
+from regard.recording import Recording, matches
+from regard.render import (
+    Look,
+    Picture,
+    draw_heads,
+    draw_heatmap,
+    draw_layers,
+    draw_matrix,
+    draw_overlay,
+    draw_summary,
+)
+from regard.render.look import DEFAULT_LOOK
+from regard.spread import Between
+from regard.tokens import Tokens
+
+Query = int | str | tuple[float, float] | None
+"""A token: its index; its name, such as "cls"; the point (x, y) of the photo that it stands for;
+"mean" for the mean over all queries; None for "cls" where there is one, else "mean"."""
+
+PLACES = ("image", "padding")
+"""Where weight can go that is no named token."""
+
+PANEL_PX = 240
+"""Longer side of the maps in small panels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoAttention:
+    """Where a model looks in a photo; shows itself in a notebook.
+
+    Changing what is shown costs no second run: `result.of(layer=3, query=(220, 140))`.
+    """
+
+    photo: Image.Image
+    """The photo, upright and RGB."""
+    view: ViewTransform
+    """Where the model's input pixels lie on the photo."""
+    model: str
+    """Name of the model."""
+    recording: Recording
+    """Every attention call of the run, with token layouts."""
+    layers: tuple[int, ...]
+    """Indices of the chosen layers, in `recording.layers`; the last one is shown by default."""
+    head: int | None = None
+    """The head that is shown; None for the mean of all."""
+    query: Query = None
+    """The token whose attention is shown."""
+    between: Between = "linear"
+    """How weights spread over pixels: smoothly, or exactly on each token's cell ("cells")."""
+    look: Look = DEFAULT_LOOK
+    """Colours and scale."""
+
+    @property
+    def layer(self) -> int:
+        """Index of the layer that is shown."""
+        return self.layers[-1]
+
+    @property
+    def call(self) -> Attention:
+        """The recorded call that is shown."""
+        return self._call(self.layer)
+
+    def of(self, **changes: Any) -> "PhotoAttention":
+        """The same run, seen otherwise: `layer`, `head`, `query`, `between` or `look`."""
+        if "layer" in changes:
+            changes["layers"] = choose_layers(self.recording, changes.pop("layer"))
+        return replace(self, **changes)
+
+    def weights(self, layer: int | None = None) -> Tensor:
+        """Weight on each key, (heads, keys) float32; one head if one was chosen."""
+        call = self._call(self.layer if layer is None else layer)
+        index = resolve(call.queries, self.query)
+        if index is None:
+            return call.received(heads=self.head)[0]
+        return call.weights(index, self.head)[0, :, 0].float()
+
+    def heat(self, layer: int | None = None, *, size_hw: tuple[int, int] | None = None) -> Tensor:
+        """Weight per pixel of the photo, (height, width) float32; NaN where nothing was seen."""
+        return self._heats(layer, size_hw).mean(0)
+
+    def overlay(self, layer: int | None = None) -> Picture:
+        """The photo with the heat map over it."""
+        heat = self.heat(layer)
+        return draw_overlay(self.photo, heat, query_xy=self._query_xy, look=self.look)
+
+    def heatmap(self, layer: int | None = None) -> Picture:
+        """The heat map by itself."""
+        return draw_heatmap(self.heat(layer), query_xy=self._query_xy, look=self.look)
+
+    def heads(self, layer: int | None = None) -> Picture:
+        """Every head of the layer, on one scale."""
+        layer = self.layer if layer is None else layer
+        heats = replace(self, head=None)._heats(layer, self._panel_hw(480))
+        return draw_heads(
+            self.photo,
+            heats,
+            title=self.model,
+            lines=[f"{self._layer_words(layer)} · query {self._query_words(layer)}"],
+            query_xy=self._query_xy,
+            look=self.look,
+        )
+
+    def layers_by_heads(self) -> Picture:
+        """Every head of every layer, at a glance."""
+        every = replace(self, head=None)
+        rows = [i for i in range(len(self.recording.layers)) if self._is_like_shown(i)]
+        heats = torch.stack([every._heats(i, self._panel_hw(160)) for i in rows])
+        return draw_layers(
+            heats,
+            layer_names=[f"layer {i}" for i in rows],
+            title=self.model,
+            lines=[f"query {self._query_words(self.layer)}"],
+            look=self.look,
+        )
+
+    def matrix(self, layer: int | None = None) -> Picture:
+        """The layer's weights from every query to every key."""
+        layer = self.layer if layer is None else layer
+        call = self._call(layer)
+        return draw_matrix(
+            call.mean(heads=self.head)[0],
+            query_names=_names(call.queries),
+            key_names=_names(call.keys),
+            title=self.model,
+            lines=[f"{self._layer_words(layer)} · {self._head_words(layer)}"],
+        )
+
+    def summary(self) -> Picture:
+        """The picture for a talk: photo, overlay, every layer, and what is what."""
+        rows = [i for i in range(len(self.recording.layers)) if self._is_like_shown(i)]
+        panels = [self.heat(i, size_hw=self._panel_hw(PANEL_PX)) for i in rows]
+        shares = self.call.keys.shares(self.weights().mean(0))
+        return draw_summary(
+            self.photo,
+            self.heat(),
+            panels=torch.stack(panels) if len(panels) > 1 else None,
+            panel_names=[f"layer {i}" for i in rows] if len(panels) > 1 else None,
+            panels_title="Every layer",
+            chosen=rows.index(self.layer),
+            model=self.model,
+            layer=self._layer_words(self.layer),
+            head=self._head_words(self.layer),
+            query=self._query_words(self.layer),
+            prefix={_written(n): float(x) for n, x in shares.items() if n not in PLACES},
+            query_xy=self._query_xy,
+            look=self.look,
+        )
+
+    def save(
+        self, folder: str | os.PathLike[str], *, raw: bool = False, heads: bool = False
+    ) -> list[Path]:
+        """Paths of the pictures that were written into a folder, which is made if need be.
+
+        For each chosen layer an overlay `attn_map_layer_{i}_{name}.png` and a heat map
+        `heatmap_layer_{i}_{name}.png`, and one `summary.png`.
+
+        Args:
+            folder: Where to.
+            raw: Also `attn_raw_layer_{i}.npy`, float32 (heads, queries, keys), every weight.
+            heads: Also `heads_layer_{i}_{name}.png` and `layers_by_heads.png`.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures: dict[str, Picture] = {}
+        for i in self.layers:
+            name = f"layer_{i}_{_file_name(self.recording.layers[i])}.png"
+            pictures[f"attn_map_{name}"] = self.overlay(i)
+            pictures[f"heatmap_{name}"] = self.heatmap(i)
+            if heads:
+                pictures[f"heads_{name}"] = self.heads(i)
+        if heads:
+            pictures["layers_by_heads.png"] = self.layers_by_heads()
+        pictures["summary.png"] = self.summary()
+        for name, picture in pictures.items():
+            picture.save(folder / name)
+        raws = [
+            _save_raw(self._call(i), folder / f"attn_raw_layer_{i}.npy") for i in self.layers if raw
+        ]
+        return [*(folder / name for name in pictures), *raws]
+
+    def _repr_png_(self) -> bytes:
+        return self.summary()._repr_png_()
+
+    @property
+    def words(self) -> str:
+        """What is shown: layer, head and query."""
+        layer = self.layer
+        query = self._query_words(layer)
+        return f"{self._layer_words(layer)}, {self._head_words(layer)}, query {query}"
+
+    def __repr__(self) -> str:
+        width, height = self.photo.size
+        return f"<attention of {self.model} in a photo of {width} x {height} px: {self.words}>"
+
+    def _call(self, layer: int) -> Attention:
+        return self.recording.find(self.recording.layers[layer])[0]
+
+    def _heats(self, layer: int | None, size_hw: tuple[int, int] | None) -> Tensor:
+        layer = self.layer if layer is None else layer
+        keys = self._call(layer).keys
+        return keys.to_pixels(self.weights(layer), size_hw, between=self.between).cpu()
+
+    def _is_like_shown(self, layer: int) -> bool:
+        """Whether the layer has the same tokens as the one shown, so that they compare."""
+        other, shown = self._call(layer), self.call
+        same = (other.queries, other.keys) == (shown.queries, shown.keys)
+        return same and other.shape[1] == shown.shape[1]
+
+    def _panel_hw(self, longer_px: int) -> tuple[int, int]:
+        width, height = self.photo.size
+        scale = min(1.0, longer_px / max(width, height))
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    @property
+    def _query_xy(self) -> tuple[float, float] | None:
+        index = resolve(self.call.queries, self.query)
+        if isinstance(self.query, tuple):
+            return self.query
+        if index is None or index not in self.call.queries.unnamed:
+            return None
+        return self.call.queries.center_xy(index)
+
+    def _query_words(self, layer: int) -> str:
+        queries = self._call(layer).queries
+        index = resolve(queries, self.query)
+        if index is None:
+            return "mean of all"
+        name = _written(queries.name(index))
+        if isinstance(self.query, tuple):
+            return f"at ({self.query[0]:g}, {self.query[1]:g}), {name}"
+        return name
+
+    def _head_words(self, layer: int) -> str:
+        heads = self._call(layer).shape[1]
+        return (
+            f"mean of {heads} heads" if self.head is None else f"head {self.head} of 0..{heads - 1}"
+        )
+
+    def _layer_words(self, layer: int) -> str:
+        return f"layer {layer} of 0..{len(self.recording.layers) - 1}"
+
+
+def image(
+    photo: str | os.PathLike[str] | Image.Image,
+    *,
+    model: str | os.PathLike[str] | LoadedModel = DEFAULT,
+    layer: int | str | None = None,
+    head: int | None = None,
+    query: Query = None,
+    between: Between = "linear",
+    look: Look = DEFAULT_LOOK,
+    short_side_px: int | None = None,
+    device: str | torch.device = "cpu",
+) -> PhotoAttention:
+    """Where a model looks in a photo.
+
+    Args:
+        photo: An image file, or a PIL image.
+        model: A name out of `regard models`, a local folder, a hub id; or a model that
+            `regard.load_model` gave, which saves loading it again.
+        layer: Its index (negative from the end), or a glob over module paths; by default the
+            model's best layer for this.
+        head: Its index; None for the mean.
+        query: A token: its index, its name ("cls"), a point (x, y) of the photo in pixels, or
+            "mean"; by default "cls" where there is one, else "mean".
+        between: "linear" interpolates between tokens, "cells" shows each token's exact region.
+        look: Colours and scale.
+        short_side_px: Short side of what the model sees, where it takes any size.
+        device: Where the model runs; a model that is given stays where it is.
+
+    Raises:
+        MediaError: The photo cannot be read.
+        ModelNotFound, CheckpointError: The model cannot be loaded.
+        SelectionError: No such layer, head or query.
+        GeometryError: A point outside of what the model saw.
+
+    Example:
+        >>> import regard
+        >>> result = regard.image("photo.jpg", layer=8)  # doctest: +SKIP
+        >>> result.overlay().save("overlay.png")  # doctest: +SKIP
+    """
+    loaded = model if isinstance(model, LoadedModel) else load(model, device=device)
+    if not isinstance(photo, Image.Image):
+        photo = read_image(photo)
+    prepared = loaded.prepare(photo.convert("RGB"), short_side_px=short_side_px)
+    with torch.inference_mode(), record(loaded.module) as recording:
+        loaded.module(**prepared.inputs)
+    loaded.lay_out(recording, prepared)
+    result = PhotoAttention(
+        photo=prepared.photo,
+        view=prepared.view,
+        model=loaded.name,
+        recording=recording,
+        layers=choose_layers(recording, loaded.default_layer if layer is None else layer),
+        head=head,
+        query=query,
+        between=between,
+        look=look,
+    )
+    for index in result.layers:
+        result.weights(index)  # a head or query that does not exist is told now
+    return result
+
+
+def blank(side_px: int = 336) -> Image.Image:
+    """A plain grey square, to run a model on when the photo does not matter."""
+    return Image.new("RGB", (side_px, side_px), (128, 128, 128))
+
+
+def choose_layers(recording: Recording, layer: int | str) -> tuple[int, ...]:
+    """Indices in `recording.layers` of the layers that an index or a glob names.
+
+    Raises:
+        SelectionError: There is none.
+    """
+    paths = recording.layers
+    if isinstance(layer, int):
+        if not -len(paths) <= layer < len(paths):
+            raise SelectionError(
+                f"layer {layer} does not exist; there are {len(paths)} (0..{len(paths) - 1})"
+            )
+        return (layer % len(paths),)
+    found = tuple(i for i, path in enumerate(paths) if matches(path, layer))
+    if not found:
+        raise SelectionError(f"no layer matches {layer!r}; there are: {', '.join(paths)}")
+    return found
+
+
+def resolve(queries: Tokens, query: Query) -> int | None:
+    """Index of the query that was asked for; None for the mean over all.
+
+    Raises:
+        SelectionError: No token has this index or name.
+        GeometryError: A point outside of what the model saw.
+    """
+    named = [*queries.prefix, *queries.suffix]
+    if query is None:
+        if "cls" in named or queries.count == 1:
+            return 0
+        return None
+    if query == "mean":
+        return None
+    if isinstance(query, tuple):
+        return queries.at(*query)
+    if isinstance(query, int):
+        if not -queries.count <= query < queries.count:
+            raise SelectionError(
+                f"query {query} does not exist; there are {queries.count} (0..{queries.count - 1})"
+            )
+        return query % queries.count
+    for index in [*range(queries.unnamed.start), *range(queries.unnamed.stop, queries.count)]:
+        if queries.name(index) == query.lower():
+            return index
+    there = ", ".join([*named, "mean"])
+    raise SelectionError(
+        f"no token is called {query!r}; there are: {there}, indices and points X,Y"
+    )
+
+
+def _names(tokens: Tokens) -> Sequence[str] | None:
+    """Names for the axes of a matrix, where there are few enough to read."""
+    return [tokens.name(i) for i in range(tokens.count)] if tokens.count <= 64 else None
+
+
+def _written(name: str) -> str:
+    """A token's name as pictures write it."""
+    return "CLS" if name == "cls" else name
+
+
+def _file_name(path: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", path)[:120] or "model"
+
+
+def _save_raw(call: Attention, path: Path) -> Path:
+    file = io.BytesIO()
+    np.save(file, call.weights()[0].float().cpu().numpy(), allow_pickle=False)
+    write_atomically(path, file.getvalue())
+    return path

@@ -1,0 +1,65 @@
+"""Golden pictures: what was looked at and found good, compared pixel by pixel."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from regard.render import Picture
+
+GOLDEN = Path(__file__).parent / "golden"
+UPDATE = os.environ.get("REGARD_UPDATE_GOLDEN") == "1"
+
+# Processors and Pillow builds may round a resized or mixed value differently; type comes from the
+# FreeType inside matplotlib. Nothing that a person could see hides in one step of 255.
+TOLERANCE = 1
+
+Golden = Callable[[Picture, str], None]
+
+
+@pytest.fixture
+def golden(tmp_path: Path) -> Golden:
+    """Compare a picture with ``golden/NAME.png``; REGARD_UPDATE_GOLDEN=1 writes it anew."""
+
+    def compare(picture: Picture, name: str) -> None:
+        path = GOLDEN / f"{name}.png"
+        if UPDATE:
+            picture.image.save(path, optimize=True)
+        if not path.exists():
+            pytest.fail(f"no {path}; look at the picture and set REGARD_UPDATE_GOLDEN=1")
+        expected = np.asarray(Image.open(path).convert("RGB")).astype(np.int16)
+        found = np.asarray(picture.image).astype(np.int16)
+        picture.image.save(tmp_path / "actual.png")
+        assert found.shape == expected.shape, f"another size; see {tmp_path}/actual.png"
+        difference = np.abs(found - expected)
+        Image.fromarray(np.minimum(difference * 8, 255).astype(np.uint8)).save(
+            tmp_path / "difference.png"
+        )
+        off = int((difference > TOLERANCE).any(axis=2).sum())
+        assert off == 0, f"{off} pixels differ; see actual.png and difference.png in {tmp_path}"
+
+    return compare
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    """Four flat colours and a dark disc: small as PNG, and mutes visibly."""
+    pixels = np.empty((60, 80, 3), np.uint8)
+    pixels[:30, :40], pixels[:30, 40:] = (70, 130, 180), (230, 225, 210)
+    pixels[30:, :40], pixels[30:, 40:] = (60, 120, 60), (190, 90, 60)
+    rows, columns = np.ogrid[:60, :80]
+    pixels[(rows - 30) ** 2 + (columns - 40) ** 2 < 150] = (30, 30, 30)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def heat() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Attention of 6 x 8 cells on 60 x 80 pixels, of mass 0.88."""
+    cells = np.zeros((6, 8), np.float32)
+    cells[2:4, 3:6] = [[1, 2, 3], [4, 6, 12]]
+    cells[5, 0] = 3
+    density = np.kron(cells, np.ones((10, 10), np.float32))
+    return np.asarray(density * np.float32(0.88) / density.sum())
