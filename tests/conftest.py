@@ -1,15 +1,17 @@
-"""Shared settings: one thread, no network, fixed seeds, and the folder of real data."""
+"""Shared settings: one thread, fixed seeds, and the folder of real data."""
 
 import os
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
+import hypothesis
 import pytest
 import torch
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("regard", deadline=None)  # machines may be busy
+hypothesis.settings.load_profile("regard")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -31,7 +31,7 @@ def test_errors_are_builtins_too() -> None:
     assert len(tree) > 8
     for error in tree:
         assert issubclass(error, errors.RegardError)
-        assert error.__name__ in errors.__doc__
+        assert error.__name__ in str(errors.__doc__)
         own = error.__mro__[1:]
         assert error is errors.RegardError or any(
             base.__module__ == "builtins" and base not in (Exception, BaseException, object)

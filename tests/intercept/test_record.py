@@ -18,7 +18,8 @@ import regard
 from recorded import FunctionAttention, only, random
 from regard.attention import DotProductAttention, ExplicitAttention
 from regard.errors import CaptureError, NothingRecorded
-from regard.intercept import recorder as recorder_module
+from regard.intercept.keeper import Keeper
+from regard.intercept.recorder import Recorder
 from regard.intercept.sdpa import FusedAttention
 
 sdpa = F.scaled_dot_product_attention
@@ -78,7 +79,7 @@ def footprint(model: nn.Module) -> list[Any]:
     ]
     attributes = [sorted(vars(module)) for module in model.modules()]
     functions = [id(sdpa), id(F.multi_head_attention_forward), id(F.softmax), id(torch.matmul)]
-    modes = len(_get_current_function_mode_stack())
+    modes = len(_get_current_function_mode_stack())  # type: ignore[no-untyped-call]
     flags = [module.training for module in model.modules()]
     return [hooks, attributes, functions, modes, eval_frame._stance, flags]
 
@@ -302,7 +303,7 @@ def test_a_model_that_was_not_called() -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_torchscript_is_named() -> None:
-    scripted = torch.jit.trace(SelfAttention(), (X,))
+    scripted = torch.jit.trace(SelfAttention(), (X,))  # type: ignore[no-untyped-call]
     with pytest.raises(NothingRecorded, match="TorchScript"), regard.record(scripted):
         scripted(X)
     mixed = nn.Sequential(SelfAttention(), scripted)
@@ -341,7 +342,7 @@ def test_a_compiled_model_is_recorded_and_stays_compiled(backend: str) -> None:
         compiled = torch.compile(model, backend=counting)
         plain = compiled(X)
         graphs, calls = len(runs), sum(runs)
-        with regard.record(compiled, keep="qk") as recording:
+        with regard.record(compiled, keep="qk") as recording:  # type: ignore[arg-type]
             eager = compiled(X)
         assert sum(runs) == calls, "compiled code did not run while it was recorded"
         again = compiled(X)
@@ -433,9 +434,9 @@ def test_a_failure_of_ours_never_reaches_the_model(
     owner = {
         "_scores": FusedAttention,
         "_record": FusedAttention,
-        "add": recorder_module.Recorder,
-        "keep": recorder_module.Keeper,
-        "before_write": recorder_module.Keeper,
+        "add": Recorder,
+        "keep": Keeper,
+        "before_write": Keeper,
     }[where]
     with regard.record(model) as recording:
         model(X)

@@ -222,6 +222,20 @@ def test_autocast_rounds_q_and_k_as_the_model_did() -> None:
     assert recording.verify()[0].error == pytest.approx(0, abs=2**-6)
 
 
+def test_autocast_rounds_a_bias_which_the_record_keeps_whole() -> None:
+    """The kernel adds the bias rounded to bfloat16; the record has it in float32."""
+    q, k, bias = random(1, 2, 5, 8), random(1, 2, 7, 8, seed=1), random(5, 7, seed=2)
+
+    def run(q: Tensor, k: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return sdpa(q, k, k, attn_mask=bias)
+
+    weights = only(record_call(run, q, k)).weights()
+    close(weights, formula(q.bfloat16(), k.bfloat16(), bias))
+    # a bias of up to 3 is rounded by at most 2**-8, and so is a weight, relatively
+    close(weights, formula(q.bfloat16(), k.bfloat16(), bias.bfloat16()), 2**-7)
+
+
 def test_weights_asked_for_under_autocast_are_the_same() -> None:
     q, k = random(1, 2, 5, 8), random(1, 2, 7, 8, seed=1)
     call = only(record_call(sdpa, q, k, k))
@@ -240,12 +254,10 @@ def test_gradient_modes(context: Any) -> None:
 
 def test_records_hold_no_graph_and_backward_works() -> None:
     q, k = random(1, 2, 5, 8).requires_grad_(), random(1, 2, 7, 8, seed=1).requires_grad_()
-    sdpa(q, k, k).square().sum().backward()
-    expected, q.grad = q.grad, None
-    model = nn.Module()
-    with regard.record(model, keep="qk") as recording:
-        sdpa(q, k, k).square().sum().backward()
-    assert torch.equal(q.grad, expected)  # type: ignore[arg-type]
+    (expected,) = torch.autograd.grad(sdpa(q, k, k).square().sum(), q)
+    with regard.record(nn.Module(), keep="qk") as recording:
+        (gradient,) = torch.autograd.grad(sdpa(q, k, k).square().sum(), q)
+    assert torch.equal(gradient, expected)
     call = only(recording)
     assert isinstance(call, DotProductAttention)
     assert not any(kept.get().requires_grad for kept in call.kept)
@@ -285,7 +297,7 @@ def test_nested_tensors_are_reported() -> None:
     q = torch.nested.nested_tensor(parts, layout=torch.jagged).transpose(1, 2)
     with regard.record(nn.Module()) as recording:
         sdpa(q, q, q)
-        sdpa(*[random(1, 2, 5, 8)] * 3)
+        sdpa(random(1, 2, 5, 8), random(1, 2, 5, 8), random(1, 2, 5, 8))
     assert len(recording) == 1
     assert "nested" in recording.unrecorded[0].reason
 

@@ -54,7 +54,7 @@ def test_reshaped_axes(before: Any, after: Any, axes: Any) -> None:
         (Tensor.permute, (), {"dims": (1, 0, 3, 2)}),
         (torch.movedim, (1, -1), {}),
         (Tensor.swapaxes, (0, 2), {}),
-        (Tensor.mT.__get__, (), {}),
+        (Tensor.mT.__get__, (), {}),  # type: ignore[attr-defined]
     ],
 )
 def test_permutation_is_the_one_that_the_call_makes(

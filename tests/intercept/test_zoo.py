@@ -153,7 +153,8 @@ def test_records_equal_what_an_eager_model_returns(row: zoo.Row) -> None:
     """Each row names only attributes that are right; several of transformers' are not."""
     torch.manual_seed(0)
     model, inputs = row.build()
-    zoo.lively(model).set_attn_implementation("eager")
+    zoo.lively(model)
+    model.set_attn_implementation("eager")  # type: ignore[operator]
     torch.manual_seed(0)
     with torch.no_grad(), regard.record(model, keep="qk") as recording:
         output = model(**inputs, output_attentions=True)
@@ -193,3 +194,25 @@ def test_a_fused_encoder_differs_by_rounding_alone() -> None:
     torch.testing.assert_close(output, plain, rtol=0, atol=3e-6)
     assert len(recording) == 2
     assert max(check.error or 0 for check in recording.verify()) <= EXACT
+
+
+def test_every_word_of_a_generated_caption_is_one_pass() -> None:
+    """With a growing cache each step asks with one query and sees one more key."""
+    torch.manual_seed(0)
+    model, inputs = zoo.blip()
+    zoo.lively(model)
+    words = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False}
+    with torch.no_grad():
+        plain = model.generate(inputs["pixel_values"], **words)  # type: ignore[operator]
+        with regard.record(model, keep="qk") as recording:
+            caption = model.generate(inputs["pixel_values"], **words)  # type: ignore[operator]
+    assert torch.equal(caption, plain)
+    assert max(check.error or 0 for check in recording.verify()) <= EXACT
+    own = recording["text_decoder.bert.encoder.layer.0.attention.self"]
+    cross = recording["text_decoder.bert.encoder.layer.0.crossattention.self"]
+    first = own[0].shape[3]
+    assert [call.shape[3] for call in own] == list(range(first, first + len(own)))
+    assert {call.shape[2] for call in own[1:]} == {1}
+    assert {call.shape[3] for call in cross} == {17}
+    steps = [call.axes["forward"] for call in cross]
+    assert steps == list(range(steps[0], steps[0] + len(steps)))

@@ -99,7 +99,8 @@ class LaneDetector(nn.Module):
         for layer in self.transformer["decoder"].layers:  # type: ignore[union-attr]
             lanes = layer(lanes, query, None, memory, memory + place)
         lanes = self.transformer["decoder"].norm(lanes)  # type: ignore[operator]
-        return self.class_embed(lanes).softmax(-1)[..., 1].T
+        found: Tensor = self.class_embed(lanes).softmax(-1)[..., 1].T
+        return found
 
 
 def sine(height: int, width: int) -> Tensor:
@@ -131,5 +132,5 @@ def pixels(path: Path) -> Tensor:
     with Image.open(path) as photo:
         small = photo.convert("RGB").resize(SIZE_WH, Image.Resampling.BILINEAR)
     bgr = np.asarray(small, dtype=np.float32)[..., ::-1] / 255
-    normal = (bgr - np.float32(MEAN_BGR)) / np.float32(STD_BGR)
+    normal = ((bgr - MEAN_BGR) / STD_BGR).astype(np.float32)
     return torch.from_numpy(normal).permute(2, 0, 1)[None].contiguous()

@@ -14,6 +14,7 @@ from torch import Tensor
 import regard
 
 SHORT_SIDE, PATCH = 224, 14
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def folder(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Any:
-    return hf.Dinov2Model.from_pretrained(folder, dtype=torch.float32).eval()
+    return hf.Dinov2Model.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def prepare(folder: Path, image: dict[str, Any], objects: Any) -> tuple[Tensor, 
             for polygon in item["segmentation"]:
                 ImageDraw.Draw(mask).polygon(polygon, fill=255)
     small = np.asarray(photo.resize((width, height), Image.Resampling.BICUBIC), np.float32) / 255
-    normal = (small - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
+    normal = ((small - MEAN) / STD).astype(np.float32)
     cover = mask.resize((width // PATCH, height // PATCH), Image.Resampling.BOX)
     pixels = torch.from_numpy(normal).permute(2, 0, 1)[None].contiguous()
     return pixels, torch.from_numpy(np.asarray(cover, np.float32) / 255)
@@ -55,7 +56,7 @@ def test_fused_records_equal_eager_attentions(
     model: Any, folder: Path, photos: list[tuple[Tensor, Tensor]]
 ) -> None:
     eager = hf.Dinov2Model.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager"
+        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
     ).eval()
     pixels, _ = photos[0]
     with torch.no_grad():
