@@ -26,7 +26,10 @@ from regard.sample import OutputSample
 from regard.scores import Autocast
 
 NO_VALUES = "a softmax over q·k was taken, and its weights never met any values"
-NO_SOFTMAX = "q·k weighs the values without a softmax (linear attention): there are no weights"
+NO_SOFTMAX = (
+    "q·k weighs the values and no softmax was called: linear or sigmoid attention, or a softmax "
+    "written out by hand"
+)
 PIECES = ("chunk", "split", "unbind", "tensor_split", "iter")
 FREE = "its softmax is not of a q·k product: kept as weights"
 
