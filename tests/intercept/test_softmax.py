@@ -360,16 +360,46 @@ def test_other_products_are_no_dot_product_attention(name: str) -> None:
     ] == []
 
 
-def test_linear_attention_is_named() -> None:
-    model = FunctionAttention(lambda: (Q @ K.mT) @ V)
-    with pytest.raises(NothingRecorded, match="linear attention"), regard.record(model):
+def by_hand() -> Tensor:
+    x = scores()
+    e = (x - x.amax(-1, keepdim=True)).exp()
+    return (e / e.sum(-1, keepdim=True)) @ V
+
+
+NAMED: dict[str, tuple[Callable[[], Any], str]] = {
+    "linear": (lambda: (Q @ K.mT) @ V, "no softmax was called: linear"),
+    "sigmoid": (lambda: (Q @ K.mT).sigmoid() @ V, "no softmax was called: .*sigmoid"),
+    "by hand": (by_hand, "no softmax was called: .*by hand"),
+    "no values": (lambda: (Q @ K.mT).softmax(-1), "never met any values"),
+    "elementwise": (
+        lambda: (scores().softmax(-1)[..., None] * V[:, :, None]).sum(-2),
+        "never met any values",
+    ),
+    "log space": (lambda: scores().log_softmax(-1).exp() @ V, r"no softmax\(q·k\)·v was seen"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_forms_that_cannot_be_recorded_are_errors_that_say_so(name: str) -> None:
+    function, text = NAMED[name]
+    model = FunctionAttention(function)
+    with pytest.raises(NothingRecorded, match=text), regard.record(model):
         model()
 
 
-def test_a_softmax_without_values_is_named() -> None:
-    model = FunctionAttention(lambda: (Q @ K.mT).softmax(-1))
-    with pytest.raises(NothingRecorded, match="never met any values"), regard.record(model):
-        model()
+def test_a_product_of_q_and_k_without_matmul_keeps_its_weights() -> None:
+    call = only(record_call(lambda: (Q[:, :, :, None] * K[:, :, None]).sum(-1).softmax(-1) @ V))
+    assert call.notes == ("its softmax is not of a q·k product: kept as weights",)
+    torch.testing.assert_close(call.weights(), scores().softmax(-1), rtol=0, atol=ROUNDING)
+
+
+def test_attention_in_chunks_of_queries_is_one_call_each() -> None:
+    recording = record_call(
+        lambda: torch.cat([(Q[:, :, i : i + 2] @ K.mT).softmax(-1) @ V for i in (0, 2, 4)], 2)
+    )
+    assert [call.axes["call"] for call in recording] == [0, 1, 2]
+    whole = torch.cat([call.weights() for call in recording], 2)
+    torch.testing.assert_close(whole, scores().softmax(-1), rtol=0, atol=ROUNDING)
 
 
 def test_gradients_pass_through_a_recorded_model() -> None:
