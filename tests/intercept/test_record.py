@@ -130,15 +130,24 @@ def test_nothing_stays_behind_when_the_body_fails() -> None:
     assert footprint(model) == before
 
 
-def test_a_recording_does_not_keep_the_model_alive() -> None:
-    model = Tower()
-    with regard.record(model) as recording:
-        model(X)
-    gone = weakref.ref(model)
-    del model
+def test_model_and_recording_die_as_soon_as_nobody_holds_them() -> None:
+    """By reference counts alone: large tensors must not wait for the garbage collector."""
     gc.collect()
-    assert gone() is None
-    assert len(recording) == 2
+    gc.disable()
+    try:
+        model = Tower()
+        with torch.no_grad(), regard.record(model, keep="qk") as recording:
+            model(X)
+        gone, calls = weakref.ref(model), list(recording)
+        del model
+        assert gone() is None
+        kept, emptied = weakref.ref(recording), weakref.ref(calls[0])
+        assert calls[0].weights().shape == (1, 4, 9, 9)
+        del recording, calls
+        assert kept() is None
+        assert emptied() is None
+    finally:
+        gc.enable()
 
 
 def test_layers_that_are_not_wanted_keep_nothing_alive() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+import torch._dynamo  # what set_stance needs: loaded here, it delays no recording
 
 _lock = threading.Lock()
 _open = 0

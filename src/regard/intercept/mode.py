@@ -1,7 +1,7 @@
 """The one mode through which every torch call of the recorded thread passes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,15 @@ from regard.intercept.recorder import Recorder
 from regard.intercept.sdpa import FusedAttention
 from regard.intercept.softmax import SoftmaxAttention
 
+Handler = Callable[..., Any]
+
+
+class Mechanism(Protocol):
+    """A way in which models compute attention; one file each."""
+
+    def functions(self) -> dict[Any, Handler]:
+        """The torch functions that it handles; a handler runs the call and gives its result."""
+
 
 class Interceptor(TorchFunctionMode):
     """Hands each call to the mechanism that knows it, and runs all others as they are."""
@@ -22,11 +31,20 @@ class Interceptor(TorchFunctionMode):
         self._keeper = recorder.keeper
         self._guard = recorder.guard
         self.softmax = SoftmaxAttention(recorder)
-        mechanisms = [FusedAttention(recorder), MultiheadFunction(recorder, self), self.softmax]
-        self._handlers: dict[Any, Callable[..., Any]] = {}
+        mechanisms: tuple[Mechanism, ...] = (
+            FusedAttention(recorder),
+            MultiheadFunction(recorder, self),
+            self.softmax,
+        )
+        self._handlers: dict[Any, Handler] = {}
         for mechanism in mechanisms:
-            self._handlers |= mechanism.functions  # type: ignore[attr-defined]
+            self._handlers |= mechanism.functions()
         self._writers: dict[Any, Written | None] = {}
+
+    def close(self) -> None:
+        """Let go of everything, so that the recording and the model live only as long as asked."""
+        self.softmax.clear()
+        self._handlers.clear()
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None

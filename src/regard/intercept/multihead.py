@@ -23,7 +23,10 @@ class MultiheadFunction:
     def __init__(self, recorder: Recorder, mode: AbstractContextManager[Any]) -> None:
         self._recorder = recorder
         self._mode = mode
-        self.functions: dict[Any, Callable[..., Any]] = {F.multi_head_attention_forward: self.call}
+
+    def functions(self) -> dict[Any, Callable[..., Any]]:
+        """The function that is opened."""
+        return {F.multi_head_attention_forward: self.call}
 
     def call(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The result of the call; its attention is recorded on the way."""

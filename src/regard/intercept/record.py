@@ -57,6 +57,6 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
     finally:
         stack.detach()
         recording.unrecorded = unrecorded(recorder, interceptor.softmax)
-        interceptor.softmax.clear()
+        interceptor.close()
     if not recording:
         raise nothing_recorded(recorder, recording.unrecorded)

@@ -21,12 +21,11 @@ class FusedAttention:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+
+    def functions(self) -> dict[Any, Callable[..., Any]]:
+        """The names under which fused attention is called."""
         aten = torch.ops.aten.scaled_dot_product_attention
-        self.functions: dict[Any, Callable[..., Any]] = {
-            F.scaled_dot_product_attention: self.call,
-            aten: self.call,
-            aten.default: self.call,
-        }
+        return dict.fromkeys((F.scaled_dot_product_attention, aten, aten.default), self.call)
 
     def call(
         self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]

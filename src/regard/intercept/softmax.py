@@ -41,10 +41,13 @@ class SoftmaxAttention:
         self._recorder = recorder
         self._traces: dict[int, tuple[ref[Tensor], Trace]] = {}
         self.fates: list[Fate] = []
+
+    def functions(self) -> dict[Any, Callable[..., Any]]:
+        """Products and softmaxes, as functions and as methods of tensors."""
         products = [torch.matmul, torch.bmm, torch.mm, torch.baddbmm, torch.addmm, torch.einsum]
         methods = ["matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "baddbmm", "addmm"]
         softmaxes = [F.softmax, torch.softmax, torch.special.softmax, Tensor.softmax]
-        self.functions: dict[Any, Callable[..., Any]] = {
+        return {
             **dict.fromkeys([*products, *(getattr(Tensor, m) for m in methods)], self.product),
             **dict.fromkeys(softmaxes, self.softmax),
         }
