@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recorded import random, record_call
 from regard import DotProductAttention, GridTokens, Recording, Tokens
-from regard.errors import FormatError
+from regard.errors import CaptureError, FormatError
 from regard.recording import Unrecorded
 from regard.storage import FORMAT
 
@@ -82,6 +82,15 @@ def test_other_dtypes(dtype: torch.dtype, tmp_path: Path) -> None:
     again = Recording.load(made.save(tmp_path / "r"))
     assert again[0].kept[0].dtype == dtype
     assert torch.equal(again[0].kept[0].get(), q)
+
+
+def test_kept_weights_still_know_what_they_do_not_know(tmp_path: Path) -> None:
+    q, mask = random(1, 2, 5, 8), torch.ones(5, 5, dtype=torch.bool).tril(-1)
+    made = record_call(F.scaled_dot_product_attention, q, q, q, attn_mask=mask, keep="weights")
+    (call,) = Recording.load(made.save(tmp_path / "r"))
+    assert call.fully_masked()[0, 0].tolist() == [True, False, False, False, False]
+    with pytest.raises(CaptureError, match="keep='qk'"):
+        call.weights(masked=False)
 
 
 def test_token_layouts(recording: Recording, tmp_path: Path) -> None:
