@@ -9,6 +9,7 @@
     ├── MediaError (OSError)               an image cannot be read, or is refused
     ├── CheckpointError (ValueError)       weights that do not load
     │   └── UnsafeCheckpoint               weights that could only be read by running their code
+    ├── DeviceError (RuntimeError)         a device that torch cannot use here
     ├── ModelNotFound (LookupError)        a model source that leads nowhere
     ├── FormatError (ValueError)           a recording file that is damaged or of another kind
     └── MissingDependency (ImportError)    an optional package is needed
@@ -53,6 +54,10 @@ class CheckpointError(RegardError, ValueError):
 
 class UnsafeCheckpoint(CheckpointError):
     """Weights that could be read only by running code that came with them."""
+
+
+class DeviceError(RegardError, RuntimeError):
+    """A device that torch cannot use on this machine."""
 
 
 class ModelNotFound(RegardError, LookupError):

@@ -15,13 +15,12 @@ from torch import Tensor
 
 from regard.atomic import write_atomically
 from regard.attention import Attention
-from regard.errors import SelectionError
 from regard.geometry import ViewTransform
 from regard.intercept.record import record
 from regard.media.image import read_image
 from regard.models.family import LoadedModel
 from regard.models.registry import DEFAULT, load
-from regard.recording import Recording, matches
+from regard.recording import Recording
 from regard.render import (
     Look,
     Picture,
@@ -33,12 +32,9 @@ from regard.render import (
     draw_summary,
 )
 from regard.render.look import DEFAULT_LOOK
+from regard.selection import Query, choose_layers, resolve
 from regard.spread import Between
 from regard.tokens import Tokens
-
-Query = int | str | tuple[float, float] | None
-"""A token: its index; its name, such as "cls"; the point (x, y) of the photo that it stands for;
-"mean" for the mean over all queries; None for "cls" where there is one, else "mean"."""
 
 PLACES = ("image", "padding")
 """Where weight can go that is no named token."""
@@ -216,7 +212,8 @@ class PhotoAttention:
         return f"<attention of {self.model} in a photo of {width} x {height} px: {self.words}>"
 
     def _call(self, layer: int) -> Attention:
-        return self.recording.find(self.recording.layers[layer])[0]
+        path = self.recording.layers[layer]
+        return next(call for call in self.recording if call.layer == path)
 
     def _heats(self, layer: int | None, size_hw: tuple[int, int] | None) -> Tensor:
         layer = self.layer if layer is None else layer
@@ -328,56 +325,6 @@ def image(
 def blank(side_px: int = 336) -> Image.Image:
     """A plain grey square, to run a model on when the photo does not matter."""
     return Image.new("RGB", (side_px, side_px), (128, 128, 128))
-
-
-def choose_layers(recording: Recording, layer: int | str) -> tuple[int, ...]:
-    """Indices in `recording.layers` of the layers that an index or a glob names.
-
-    Raises:
-        SelectionError: There is none.
-    """
-    paths = recording.layers
-    if isinstance(layer, int):
-        if not -len(paths) <= layer < len(paths):
-            raise SelectionError(
-                f"layer {layer} does not exist; there are {len(paths)} (0..{len(paths) - 1})"
-            )
-        return (layer % len(paths),)
-    found = tuple(i for i, path in enumerate(paths) if matches(path, layer))
-    if not found:
-        raise SelectionError(f"no layer matches {layer!r}; there are: {', '.join(paths)}")
-    return found
-
-
-def resolve(queries: Tokens, query: Query) -> int | None:
-    """Index of the query that was asked for; None for the mean over all.
-
-    Raises:
-        SelectionError: No token has this index or name.
-        GeometryError: A point outside of what the model saw.
-    """
-    named = [*queries.prefix, *queries.suffix]
-    if query is None:
-        if "cls" in named or queries.count == 1:
-            return 0
-        return None
-    if query == "mean":
-        return None
-    if isinstance(query, tuple):
-        return queries.at(*query)
-    if isinstance(query, int):
-        if not -queries.count <= query < queries.count:
-            raise SelectionError(
-                f"query {query} does not exist; there are {queries.count} (0..{queries.count - 1})"
-            )
-        return query % queries.count
-    for index in [*range(queries.unnamed.start), *range(queries.unnamed.stop, queries.count)]:
-        if queries.name(index) == query.lower():
-            return index
-    there = ", ".join([*named, "mean"])
-    raise SelectionError(
-        f"no token is called {query!r}; there are: {there}, indices and points X,Y"
-    )
 
 
 def _names(tokens: Tokens) -> Sequence[str] | None:

@@ -67,3 +67,8 @@ def test_heads_among_leading_axes(
     x = torch.arange(float(torch.Size(leading).numel() * 10)).reshape(*leading, 5, 2)
     assert arranged.apply(x).shape == (*expected, 5, 2)
     assert sorted(arranged.apply(x).flatten().tolist()) == x.flatten().tolist()
+
+
+def test_of_two_axes_with_the_head_count_the_second_is_the_head_axis() -> None:
+    assert Arrangement.of((3, 3), 3).order == (0, 1)
+    assert Arrangement.of((3, 3, 3), 3).order == (0, 2, 1)

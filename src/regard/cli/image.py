@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from regard.errors import RegardError
+from regard.errors import GeometryError, MediaError
 
 if TYPE_CHECKING:
     from regard.photo import PhotoAttention
@@ -62,7 +62,7 @@ def image(
     device
         Where the model runs: cpu, cuda, mps.
     """
-    choices = {"layer": parse_layer(layer), "query": parse_query(query)}
+    which_layer, which_query = parse_layer(layer), parse_query(query)
     every_head, one_head = parse_head(head)
     from regard.models.registry import load
     from regard.photo import image as look_at
@@ -76,14 +76,17 @@ def image(
             result = look_at(
                 photo,
                 model=loaded,
+                layer=which_layer,
                 head=one_head,
+                query=which_query,
                 between=between,
                 look=look,
                 short_side_px=short_side_px,
-                **choices,
             )
             result.save(folder, raw=save_raw, heads=every_head)
-        except RegardError as error:
+        except MediaError as error:  # its message names the file
+            failed.append(str(error))
+        except GeometryError as error:
             failed.append(f"{photo}: {error}")
         else:
             print(told(photo, result, folder))

@@ -33,16 +33,18 @@ def _print(loaded: "LoadedModel", recording: "Recording") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE, title=loaded.name, title_justify="left", title_style="bold")
-    for name in ("", "layer", "kind", "heads", "queries", "keys", "tokens before the grid"):
-        justify = "right" if name in ("", "heads", "queries", "keys") else "left"
-        table.add_column(name, justify=justify, overflow="fold")
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
+    table.title, table.title_justify, table.title_style = loaded.name, "left", "bold"
+    for name in ("", "heads", "queries", "keys"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("kind", "prefix", "layer"):
+        table.add_column(name, overflow="fold", no_wrap=name != "prefix")
     for index, path in enumerate(recording.layers):
         call = recording.find(path)[0]
         default = path == loaded.default_layer
         prefix = ", ".join(call.keys.prefix) or "none"
         _, heads, queries, keys = map(str, call.shape)
-        row = (str(index), path, call.kind, heads, queries, keys, prefix)
+        row = (str(index), heads, queries, keys, call.kind, prefix, path)
         table.add_row(*row, style="bold" if default else "")
     console = Console()
     console.print(table)

@@ -10,18 +10,20 @@ def models() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from regard.models.registry import DEFAULT, known
+    from regard.models.registry import DEFAULT, KnownModel, known
 
-    table = Table(box=box.SIMPLE)
-    table.add_column("name", no_wrap=True)
-    table.add_column("family", no_wrap=True)
-    table.add_column("licence", overflow="fold")
-    table.add_column("origin", overflow="fold")
-    table.add_column("here", no_wrap=True)
-    for model in known():
-        here = "yes" if model.on_this_machine else "no"
-        style = "bold" if model.name == DEFAULT else ""
-        table.add_row(model.name, model.family, model.licence, model.origin, here, style=style)
     console = Console()
-    console.print(table)
+    families: dict[str, list[KnownModel]] = {}
+    for model in known():
+        families.setdefault(model.family, []).append(model)
+    for family, members in families.items():
+        table = Table("name", "licence", "origin", "here", box=box.SIMPLE, show_edge=False)
+        table.title, table.title_justify, table.pad_edge = f"family {family}", "left", False
+        table.columns[0].no_wrap = table.columns[3].no_wrap = True
+        table.columns[1].no_wrap, table.columns[2].overflow = True, "fold"
+        for model in members:
+            here = "yes" if model.on_this_machine else "no"
+            style = "bold" if model.name == DEFAULT else ""
+            table.add_row(model.name, model.licence, model.origin, here, style=style)
+        console.print(table)
     console.print(f"default: {DEFAULT}; also a local folder or any hub id of these kinds of model")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.errors import CheckpointError, ModelNotFound, UnsafeCheckpoint
+from regard.errors import CheckpointError, DeviceError, ModelNotFound, UnsafeCheckpoint
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,7 @@ _HUB_MODELS = {
     "google/siglip-base-patch16-224": "Apache-2.0",
     "google/siglip2-base-patch16-224": "Apache-2.0",
 }
-_DEFAULT_LICENCE = "Apache-2.0 (wheel: MIT)"
+_DEFAULT_LICENCE = "Apache-2.0"
 
 
 def known() -> tuple[KnownModel, ...]:
@@ -114,12 +114,27 @@ def load(
         ModelNotFound: The source leads nowhere.
         CheckpointError: Weights that are damaged, do not fit, or are of another kind of model.
         UnsafeCheckpoint: Weights that would have to run code to be read.
+        DeviceError: The device cannot be used on this machine.
     """
     name = os.fspath(source)
+    _require_device(device)
     folder, licence, origin = _locate(name, notify)
+    if name != DEFAULT and Path(name).expanduser().is_dir():
+        name = folder.resolve().name
     loaded = _family_for(folder).load(folder, name=name, licence=licence, origin=origin)
     loaded.module.to(device)
     return loaded
+
+
+def _require_device(device: "str | torch.device") -> None:
+    """Refuse a device that cannot be used, before anything is downloaded for it."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceError(f"cannot use device {str(device)!r} here ({reason}); try cpu") from error
 
 
 def _locate(name: str, notify: Callable[[str], None]) -> tuple[Path, str, str]:
@@ -174,8 +189,8 @@ def _a_file(path: Path) -> Exception:
 def _nowhere(name: str) -> ModelNotFound:
     names = [DEFAULT, *_HUB_MODELS]
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    advice = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+    advice = f"did you mean {close[0]!r}" if close else f"known: {', '.join(names)}"
     return ModelNotFound(
-        f"there is no model, folder or hub id {name!r}; {advice} "
+        f"there is no model, folder or hub id {name!r}; {advice}. "
         "A folder must exist; a hub id is organisation/name"
     )
