@@ -144,7 +144,7 @@ class Attention(ABC):
             share = weights.float().sum(2)
             total = share if total is None else total + share
             count += len(block)
-        if total is None:
+        if total is None or not count:
             raise SelectionError(f"layer {self.layer!r}: no query was selected to average over")
         return total / count
 
@@ -247,7 +247,7 @@ class ExplicitAttention(Attention):
         if self.empty is None:
             return torch.zeros_like(self.weights(queries, heads)[..., 0], dtype=torch.bool)
         part = self._part(queries, heads)
-        return part.of_heads(part.of_rows(self.empty.get()[..., None], -2))[..., 0]
+        return part.select_heads(part.select_rows(self.empty.get()[..., None]))[..., 0]
 
     def pull(self, row_weights: Tensor, *, heads: Selection = None, masked: bool = True) -> Tensor:
         """As for every attention; the weights are there already, so no tile is cut."""
@@ -260,7 +260,7 @@ class ExplicitAttention(Attention):
     def _weights(self, part: Part, masked: bool) -> Tensor:
         if not masked:
             self._refuse_if_masked("unmasked weights")
-        return part.of_heads(part.of_rows(self.kept_weights.get(), -2))
+        return part.select_heads(part.select_rows(self.kept_weights.get()))
 
     def _refuse_if_masked(self, what: str) -> None:
         if self.may_block:
@@ -286,12 +286,31 @@ def indices(selection: Selection, count: int, what: str) -> Tensor | None:
         return None
     if isinstance(selection, slice):
         return torch.arange(count)[selection]
-    if isinstance(selection, Tensor) and selection.dtype == torch.bool:
-        selection = selection.nonzero()[:, 0]
-    chosen = torch.as_tensor(selection, dtype=torch.long).reshape(-1).cpu()
+    chosen = _integers(selection, count, what)
     wrong = chosen[(chosen < -count) | (chosen >= count)]
     if len(wrong):
         raise SelectionError(
             f"{what} {int(wrong[0])} does not exist; there are {count} (0..{count - 1})"
         )
     return chosen % count
+
+
+def _integers(selection: int | Sequence[int] | Tensor, count: int, what: str) -> Tensor:
+    """A selection as integers; one bool per index chooses those that are True."""
+    try:
+        given = torch.as_tensor(selection).cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise SelectionError(_no_selection(selection, count, what)) from None
+    if given.dtype == torch.bool and given.shape == (count,):
+        return given.nonzero()[:, 0]
+    wrong = given.dtype == torch.bool or given.is_floating_point() or given.is_complex()
+    if given.dim() > 1 or (wrong and given.numel()):
+        raise SelectionError(_no_selection(selection, count, what))
+    return given.reshape(-1).long()
+
+
+def _no_selection(selection: object, count: int, what: str) -> str:
+    return (
+        f"{what}: {selection!r} selects nothing; expected an int, a slice, a list of ints, or "
+        f"{count} bools"
+    )

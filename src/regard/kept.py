@@ -53,6 +53,11 @@ class Kept:
         return self._tensor
 
     @property
+    def is_unversioned(self) -> bool:
+        """Whether the tensor carries no version, so that nobody can tell if it was written to."""
+        return self._version is None
+
+    @property
     def nbytes(self) -> int:
         """Bytes that the distinct numbers take."""
         return self._tensor.numel() * self._tensor.element_size()

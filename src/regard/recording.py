@@ -1,5 +1,6 @@
 """A recording: the attention calls of a run, in the order in which they ran."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ class Recording(Sequence[Attention]):
         for call in self:
             found = _check(call)
             known = worst.get(call.layer)
-            if known is None or (found.error or 0.0) > (known.error or 0.0):
+            if known is None or _rank(found) > _rank(known):
                 worst[call.layer] = found
         return list(worst.values())
 
@@ -166,6 +167,13 @@ def matches(path: str, pattern: str) -> bool:
         return True
     parts = path.split(".")
     return any(fnmatchcase(".".join(parts[:n]), pattern) for n in range(1, len(parts)))
+
+
+def _rank(found: LayerError) -> float:
+    """How bad: NaN is worse than any error, and any error tells more than no check."""
+    if found.error is None:
+        return -1.0
+    return math.inf if math.isnan(found.error) else found.error
 
 
 def _check(call: Attention) -> LayerError:

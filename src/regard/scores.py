@@ -17,7 +17,7 @@ from torch import Tensor
 
 from regard.kept import Kept
 
-BLOCKED = -87.3
+BLOCKED = -87.34
 """An additive score at or below this blocks: exp of it is no normal float32 any more.
 
 So -inf, the lowest float, -1e9 and the -100 of Swin's shifted windows are masks, and relative
@@ -51,14 +51,15 @@ Operand = Kept | float | int | bool | None
 class Step:
     """One operation on the running scores.
 
-    `row_axis` is the query axis of its input, counted from the end; `operands` are the other
-    arguments; `options` are plain values (a dim, a shape, a dtype name).
+    `row_axis` and `key_axis` are the token axes of its input, counted from the end; `operands`
+    are the other arguments; `options` are plain values (a dim, a shape, a dtype name).
     """
 
     op: Op
     row_axis: int
     operands: tuple[Operand, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    key_axis: int = -1
 
     @property
     def kept(self) -> list[Kept]:
@@ -93,6 +94,16 @@ class Part:
 
     rows: Tensor | None = None
     heads: Tensor | None = None
+
+    def select_rows(self, tensor: Tensor) -> Tensor:
+        """The wanted rows of a tensor (..., queries, n)."""
+        return tensor if self.rows is None else tensor.index_select(-2, self.rows.to(tensor.device))
+
+    def select_heads(self, tensor: Tensor) -> Tensor:
+        """The wanted heads of a tensor (batch, heads, n, m)."""
+        if self.heads is None:
+            return tensor
+        return tensor.index_select(-3, self.heads.to(tensor.device))
 
     def of_rows(self, tensor: Tensor, axis: int) -> Tensor:
         """The part of a tensor whose axis `axis` runs over queries, or broadcasts over them."""
@@ -155,7 +166,7 @@ class Scores:
             x = torch.matmul(q, k.transpose(-1, -2))
             for step in self.steps:
                 x = apply(step, x, early, lift=not masked)
-        return x if early is part else part.of_heads(x)
+        return x if early is part else part.select_heads(x)
 
     def blocked(self, part: Part) -> Tensor:
         """Where a mask forbids the query the key, bool (batch, heads, rows, keys)."""
@@ -166,19 +177,20 @@ class Scores:
             whole = product_shape(q.shape, k.shape)
             x = q.new_zeros(whole, dtype=torch.float32)
             for step in self.steps[:softmax]:
-                if step.op in MASKING or step.op in MOVING:
+                if step.op in MOVING or (step.op in MASKING and not _is_shift(step)):
                     x = apply(step, x, early)
             blocked = (x <= BLOCKED).float()
             for step in self.steps[softmax:]:
                 if step.op in MOVING:
                     blocked = apply(step, blocked, early)
-        return (blocked if early is part else part.of_heads(blocked)).bool()
+        return (blocked if early is part else part.select_heads(blocked)).bool()
 
     @property
     def _heads_stay_apart(self) -> bool:
-        """Whether the third last axis is the head axis of q and of the scores all along."""
+        """Whether the third last axis is the head axis of q, k and of the scores all along."""
         mixing = (*MOVING, "linear", "conv2d")
-        return len(self.q.shape) == 4 and all(step.op not in mixing for step in self.steps)
+        several = len(self.q.shape) == 4 and max(self.q.shape[1], self.k.shape[-3]) > 1
+        return several and all(step.op not in mixing for step in self.steps)
 
     def _precision(self) -> AbstractContextManager[Any]:
         state = self.autocast
@@ -186,7 +198,7 @@ class Scores:
         return (off if self.fused else state).restore()
 
     def _operands(self, part: Part) -> tuple[Tensor, Tensor]:
-        q, k = part.of_rows(self.q.get(), -2), self.k.get()
+        q, k = part.select_rows(self.q.get()), self.k.get()
         if q.dim() >= 3 and q.shape[-3] > k.shape[-3] > 1:
             k = k.repeat_interleave(q.shape[-3] // k.shape[-3], dim=-3)  # grouped queries
         q, k = part.of_heads(q), part.of_heads(k)
@@ -209,6 +221,7 @@ def apply(step: Step, x: Tensor, part: Part, *, lift: bool = False) -> Tensor:
         if part.rows is not None:
             shape[step.options["row_axis_out"]] = len(part.rows)
         return x.reshape(shape)
+    operands: list[Any]
     if step.op in ("linear", "conv2d"):
         operands = [o.get() if isinstance(o, Kept) else o for o in step.operands]
     else:
@@ -218,7 +231,7 @@ def apply(step: Step, x: Tensor, part: Part, *, lift: bool = False) -> Tensor:
     if lift:
         if step.op in ("masked_fill", "where") and _is_blocking(operands[1]):
             return x
-        if step.op in ("add", "sub"):
+        if step.op in ("add", "sub") and not _is_shift(step):
             operands[0] = _opened(operands[0], sign=1 if step.op == "add" else -1)
     return _RUN[step.op](x, *operands, **step.options)
 
@@ -240,11 +253,24 @@ def _is_blocking(value: Any) -> bool:
     return bool((torch.as_tensor(value) <= BLOCKED).all())
 
 
-def _opened(operand: Any, *, sign: int) -> Any:
+def _is_shift(step: Step) -> bool:
+    """Whether a step adds the same to every key: the softmax does not see it, so it is no mask.
+
+    The row maximum that is subtracted for numerical stability is one. A shift so large that
+    float32 keeps nothing of the scores is not: it leaves no key at all.
+    """
+    if step.op not in ("add", "sub"):
+        return False
+    operand = step.operands[0]
+    if not isinstance(operand, Kept):
+        return True
+    broadcast = len(operand.shape) < -step.key_axis or operand.shape[step.key_axis] == 1
+    return broadcast and bool((operand.compact().abs() < 1e6).all())
+
+
+def _opened(operand: Tensor, *, sign: int) -> Tensor:
     """An additive operand with its blocking entries set to zero."""
-    if isinstance(operand, Tensor):
-        return operand.masked_fill(operand * sign <= BLOCKED, 0)
-    return 0.0 if operand * sign <= BLOCKED else operand
+    return operand.masked_fill(operand * sign <= BLOCKED, 0)
 
 
 def _where(x: Tensor, condition: Tensor, other: Any, *, keep: bool) -> Tensor:

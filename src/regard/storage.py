@@ -19,7 +19,7 @@ from torch import Tensor
 
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
-from regard.errors import FormatError, RegardError
+from regard.errors import FormatError
 from regard.kept import Kept
 from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
@@ -28,6 +28,11 @@ from regard.tokens import tokens_from_json
 
 FORMAT = "regard-recording"
 VERSION = 1
+DAMAGED = (
+    *(SafetensorError, KeyError, TypeError, ValueError, AttributeError),
+    *(RuntimeError, RecursionError),
+)
+"""What reading a damaged header or tensor can raise."""
 FLAGS = ("axes", "layer", "notes", "shape")
 
 
@@ -66,8 +71,8 @@ def load(path: str | os.PathLike[str]) -> Recording:
                 raise FormatError(f"{path}: a safetensors file, but no recording of regard's")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _read(json.loads(text), tensors)
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        if isinstance(error, RegardError):
+    except DAMAGED as error:
+        if isinstance(error, FormatError) and str(path) in str(error):
             raise
         detail = f"{type(error).__name__}: {error}"
         raise FormatError(f"{path}: no readable recording ({detail}); record it again") from error
@@ -126,7 +131,7 @@ def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
             scores.autocast.enabled,
         ],
         "steps": [
-            [s.op, s.row_axis, [operand(value) for value in s.operands], s.options]
+            [s.op, s.row_axis, [operand(value) for value in s.operands], s.options, s.key_axis]
             for s in scores.steps
         ],
     }
@@ -183,13 +188,16 @@ class _Reader:
             story["fused"],
         )
 
-    def step(self, op: Any, row_axis: int, operands: list[Any], options: dict[str, Any]) -> Step:
+    def step(
+        self, op: Any, row_axis: int, operands: list[Any], options: dict[str, Any], key_axis: int
+    ) -> Step:
         """One step, if its operation is one of ours."""
         if op not in get_args(Op):
             raise FormatError(f"unknown step {op!r}")
         if options.get("dtype") is not None:
             _dtype(options["dtype"])
-        return Step(op, row_axis, tuple(self.operand(value) for value in operands), options)
+        kept = tuple(self.operand(value) for value in operands)
+        return Step(op, row_axis, kept, options, key_axis)
 
     def operand(self, value: Any) -> Any:
         """A tensor or a number."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from torch import Tensor, nn
 
@@ -21,16 +21,27 @@ class Keeper:
         owned = [*model.parameters(), *model.buffers()]
         self._owned = {storage_key(tensor) for tensor in owned}
         self._by_storage: dict[int, WeakSet[Kept]] = {}
+        self._copies: WeakValueDictionary[tuple[object, ...], Kept] = WeakValueDictionary()
 
     def keep(self, tensor: Tensor) -> Kept:
         """The tensor as it is now, whatever happens to its memory later."""
         kept = Kept(tensor)
-        rewritten = not tensor.is_inference() and tensor._version > 0
-        if rewritten or self.is_owned(tensor):
+        if self.is_owned(tensor):
+            return self._copy_of_owned(kept)
+        if not tensor.is_inference() and tensor._version > 0:
             kept.clone()
         else:
             self._by_storage.setdefault(kept.storage_key, WeakSet()).add(kept)
         return kept
+
+    def _copy_of_owned(self, kept: Kept) -> Kept:
+        """A copy, the same one for every layer that uses this parameter or buffer."""
+        key = kept.identity
+        copy = None if kept.is_unversioned else self._copies.get(key)
+        if copy is None:
+            kept.clone()
+            self._copies[key] = copy = kept
+        return copy
 
     def is_owned(self, tensor: Tensor) -> bool:
         """Whether the tensor lies in a parameter or buffer of the model."""
@@ -58,7 +69,7 @@ Written = Callable[[Sequence[Any], Mapping[str, Any]], list[Tensor]]
 
 def writer(func: Callable[..., Any]) -> Written | None:
     """A function that tells which arguments a torch function overwrites; None if it never does."""
-    name: str = getattr(func, "__name__", "")
+    name: str = getattr(func, "__name__", "").partition(".")[0]  # add_ of the op add_.Tensor
     if name == "__setitem__" or (
         name.startswith("__i") and name not in ("__invert__", "__index__")
     ):

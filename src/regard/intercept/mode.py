@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from regard.intercept.keeper import Written, tensors_in, writer
@@ -51,6 +52,8 @@ class Interceptor(TorchFunctionMode):
         kwargs = kwargs or {}
         if _must_not_record():
             return func(*args, **kwargs)
+        if kwargs.get("out") is not None:
+            self._guard(self._before_out, tensors_in(kwargs["out"]))
         handler = self._handlers.get(func)
         if handler is not None:
             return handler(func, args, kwargs)
@@ -72,8 +75,11 @@ class Interceptor(TorchFunctionMode):
             written = self._writers[func] = writer(func)
         if written is not None:
             self._keeper.before_write(written(args, kwargs))
-        if kwargs.get("out") is not None:
-            self._keeper.before_write(tensors_in(kwargs["out"]))
+
+    def _before_out(self, tensors: list[Tensor]) -> None:
+        self._keeper.before_write(tensors)
+        for tensor in tensors:
+            self.softmax.overwritten(tensor)
 
 
 def _must_not_record() -> bool:

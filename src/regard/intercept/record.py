@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import get_args
 
-import torch
-import torch._dynamo  # what set_stance needs: loaded here, it delays no recording
 from torch import nn
 
 from regard.errors import CaptureError
+from regard.intercept.eager import compiled_runs_eagerly
 from regard.intercept.keeper import Keeper
 from regard.intercept.mode import Interceptor
 from regard.intercept.recorder import Keep, Recorder
@@ -53,7 +52,7 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
     interceptor = Interceptor(recorder)
     stack.attach()
     try:
-        with torch.compiler.set_stance("force_eager"), interceptor:
+        with compiled_runs_eagerly(), interceptor:
             yield recording
     finally:
         stack.detach()

@@ -46,6 +46,8 @@ class Recorder:
 
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""
+        if self.stack.is_in_a_stranger():
+            return False
         path = self.stack.top.path
         self.found.add(path)
         if path not in self._wanted:

@@ -7,7 +7,7 @@ from torch import nn
 
 from regard.errors import NothingRecorded
 from regard.intercept.recorder import Recorder
-from regard.intercept.softmax import NO_VALUES, SoftmaxAttention
+from regard.intercept.softmax import NO_SOFTMAX, NO_VALUES, SoftmaxAttention
 from regard.recording import Unrecorded, matches
 
 ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
@@ -23,7 +23,8 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
     dead = [(fate.path, NO_VALUES) for fate in softmax.fates if not fate.met_values]
     reasons: dict[str, str] = {}
     for path, reason in [*recorder.missed, *dead]:
-        if looks_like_attention(recorder, path) or reason.startswith("regard failed"):
+        guessed = reason in (NO_SOFTMAX, NO_VALUES)  # other things than attention look so, too
+        if not guessed or looks_like_attention(recorder, path):
             reasons.setdefault(path, reason)
     for path in _silent(recorder):
         reasons.setdefault(path, _why_silent(recorder.stack.ran[path]))
@@ -45,9 +46,9 @@ def _silent(recorder: Recorder) -> list[str]:
     silent = []
     for path in alike:
         inside = [other for other in alike if other != path and _holds(path, other)]
-        around = [other for other in alike if other != path and _holds(other, path)]
+        around = {other for other in alike if other != path and _holds(other, path)}
         heard = any(_holds(path, found) for found in recorder.found)
-        heard_around = bool(around) and max(around, key=len) in recorder.found
+        heard_around = bool(around & recorder.found)  # a projection named after its attention
         if not (inside or heard or heard_around):
             silent.append(path)
     return silent
@@ -66,6 +67,8 @@ def _why_silent(module: nn.Module) -> str:
 def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRecorded:
     """The error for a recording that stayed empty, with advice."""
     name = type(recorder.stack.model).__name__
+    if "" in recorder.stack.sealed:
+        return NothingRecorded(f"{name} is {SCRIPTED}; record the module that it was made from")
     if not recorder.stack.ran:
         return NothingRecorded(
             f"{name} did not run inside `with regard.record(...)`, or it ran in another thread; "

@@ -74,7 +74,9 @@ class FusedAttention:
 
 
 def _sample(v: Tensor, out: Tensor, arranged: Arrangement) -> OutputSample:
-    if v.dim() != 4 or v.shape[0] != out.shape[0]:  # 4-D values may have fewer heads than out
+    if v.shape[:-2] == out.shape[:-2]:
+        v = arranged.apply(v)
+    elif v.dim() != 4 or v.shape[0] != out.shape[0]:  # 4-D values may have fewer heads than out
         v = arranged.apply(v.expand(*out.shape[:-2], *v.shape[-2:]))
     return OutputSample.of(v, arranged.apply(out))
 

@@ -19,13 +19,18 @@ from torch import Tensor
 from regard.intercept.contraction import Contraction, arrange, of_call
 from regard.intercept.heads import Arrangement
 from regard.intercept.recorder import Recorder
-from regard.intercept.steps import DROPOUT, continued, plain_name
-from regard.intercept.trace import AliasGroup, Fate, Trace
+from regard.intercept.steps import DROPOUT, DROPPED, continued, plain_name
+from regard.intercept.trace import Fate, Trace
+from regard.kept import storage_key
 from regard.sample import OutputSample
 from regard.scores import Autocast
 
 NO_VALUES = "a softmax over q·k was taken, and its weights never met any values"
-NO_SOFTMAX = "q·k weighs the values without a softmax (linear attention): there are no weights"
+NO_SOFTMAX = (
+    "q·k weighs the values and no softmax was called: linear or sigmoid attention, or a softmax "
+    "written out by hand"
+)
+PIECES = ("chunk", "split", "unbind", "tensor_split", "iter")
 FREE = "its softmax is not of a q·k product: kept as weights"
 
 
@@ -67,13 +72,26 @@ class SoftmaxAttention:
         out = func(*args, **kwargs)
         if start is not None:
             self.follow(out, start)
-        elif a is not None and a.is_weights:
-            self._recorder.guard(self._meet_values, a, c, c.a_labels, out)
-        elif b is not None and b.is_weights:
-            self._recorder.guard(self._meet_values, b, c, c.b_labels, out)
-        elif _is_weighing(a, c.a_labels, c) or _is_weighing(b, c.b_labels, c):
-            self._recorder.miss(NO_SOFTMAX)
+        elif a is not None and (a.is_weights or b is None):
+            self._recorder.guard(self._multiplied, a, c, c.a_labels, out)
+        elif b is not None:
+            self._recorder.guard(self._multiplied, b, c, c.b_labels, out)
         return out
+
+    def _multiplied(
+        self, trace: Trace, c: Contraction, labels: tuple[str, ...], out: Tensor
+    ) -> None:
+        """Scores or weights went into a product: with the values, or over another axis."""
+        tokens = [labels[axis] for axis in trace.axes if axis is not None]
+        if trace.q is not None and len(tokens) == 2 and set(tokens) <= set(c.out_labels):
+            n = len(c.out_labels)
+            row, column = (c.out_labels.index(x) - n for x in tokens)
+            mixed = trace.lose("a product mixes its heads")
+            self.follow(out, replace(mixed, axes=(row, column)))
+        elif trace.is_weights:
+            self._meet_values(trace, c, labels, out)
+        elif trace.q is not None and any(x in c.contracted for x in tokens):
+            self._recorder.miss(NO_SOFTMAX)
 
     def softmax(
         self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -109,7 +127,10 @@ class SoftmaxAttention:
     ) -> None:
         """Continue the traces of a call's arguments, which were looked up before it ran."""
         if func is Tensor.__setitem__:
-            self._overwritten(args[0])
+            self.overwritten(args[0])
+            return
+        if plain_name(func) in PIECES and isinstance(out, (tuple, list)):
+            self._split(traces[0], out)
             return
         if not isinstance(out, Tensor) or not out.is_floating_point():
             return
@@ -118,10 +139,8 @@ class SoftmaxAttention:
         place = (same or found)[0]
         trace = traces[place]
         assert trace is not None
-        in_place = any(arg is out for arg in args)
-        if in_place:
-            trace.alias.void = True
-            trace = replace(trace, alias=AliasGroup())
+        if any(arg is out for arg in args):
+            self._void_others(out)
         after = continued(
             trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep
         )
@@ -130,6 +149,12 @@ class SoftmaxAttention:
         if len(found) > 1 and any(traces[i].is_weights for i in found):  # type: ignore[union-attr]
             after = replace(after.lose("several softmaxes are mixed"), is_weights=True)
         self.follow(out, after)
+
+    def _split(self, trace: Trace | None, pieces: Sequence[Tensor]) -> None:
+        """Follow the pieces of a tensor that was cut along another axis than those of tokens."""
+        if trace is not None and None not in trace.axes:
+            for piece in pieces:
+                self.follow(piece, trace.lose("it was split"))
 
     def look_up(self, args: Sequence[Any]) -> list[Trace | None]:
         """The traces of positional arguments; None for each that has none."""
@@ -154,11 +179,20 @@ class SoftmaxAttention:
         """Forget everything."""
         self._traces.clear()
 
-    def _overwritten(self, tensor: Tensor) -> None:
+    def overwritten(self, tensor: Tensor) -> None:
+        """Give up what is known about a tensor that something else is written to."""
         trace = self.trace(tensor)
         if trace is not None:
-            trace.alias.void = True
-            self.follow(tensor, trace.lose("a part of it was overwritten"))
+            self.follow(tensor, trace.lose("it was overwritten, or a part of it"))
+        self._void_others(tensor)
+
+    def _void_others(self, written: Tensor) -> None:
+        """Give up the traces of all other tensors in the memory that was written to."""
+        memory = storage_key(written)
+        for reference, trace in list(self._traces.values()):
+            other = reference()
+            if other is not None and other is not written and storage_key(other) == memory:
+                self.follow(other, trace.lose("it was changed through another view"))
 
     def _start(
         self, c: Contraction, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -203,6 +237,8 @@ class SoftmaxAttention:
             (c.a, c.b, c.b_labels) if labels is c.a_labels else (c.b, c.a, c.a_labels)
         )
         key = c.contracted[0] if len(c.contracted) == 1 else None
+        if trace.asks_along(labels, key):
+            trace = trace.turned()
         own = c.own(labels)
         if trace.query_axis is not None and labels[trace.query_axis] in own:
             own = [labels[trace.query_axis]]
@@ -219,27 +255,23 @@ class SoftmaxAttention:
         scores = None
         if trace.replayable and trace.query_axis == q_axis:
             scores = trace.scores(arranged.steps(q_axis, k_axis, weights.shape))
-        sample = None
-        if DROPOUT not in trace.notes:
-            sample = _sample(c, values, value_labels, out, leading, query, key, arranged)
         if trace.fate is not None:
             trace.fate.met_values = True
-        reason = () if trace.replayable else (trace.lost or "it was changed through another view",)
+
+        def effective() -> Tensor:
+            return arranged.apply(arrange(weights, labels, [*leading, query, key]))
+
+        reason = (trace.lost,) if trace.lost else ()
+        if DROPOUT in trace.notes and scores is not None:  # only the program knows them before it
+            self._recorder.add(
+                shape=shape, scores=scores, weights=None, sample=None, notes=trace.notes
+            )
+            return
+        notes = tuple(DROPPED if note == DROPOUT else note for note in trace.notes)
+        sample = _sample(c, values, value_labels, out, leading, query, key, arranged)
         self._recorder.add(
-            shape=shape,
-            scores=scores,
-            weights=lambda: arranged.apply(arrange(weights, labels, [*leading, query, key])),
-            sample=sample,
-            notes=(*trace.notes, *reason),
+            shape=shape, scores=scores, weights=effective, sample=sample, notes=(*notes, *reason)
         )
-
-
-def _is_weighing(trace: Trace | None, labels: tuple[str, ...], c: Contraction) -> bool:
-    """Whether scores without a softmax are contracted over one of their token axes."""
-    if trace is None or trace.is_weights or trace.q is None:
-        return False
-    token_labels = [labels[axis] for axis in trace.axes if axis is not None]
-    return any(label in c.contracted for label in token_labels)
 
 
 def _sample(

@@ -1,5 +1,6 @@
 """Which module is running: a stack of module calls, kept by hooks that live as long as a `with`."""
 
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -73,9 +74,22 @@ class ModuleStack:
         """The innermost running module; the model itself while none runs."""
         return self._frames[-1] if self._frames else self._outside
 
+    def is_in_a_stranger(self) -> bool:
+        """Whether only modules run that are no part of the model, such as those around it.
+
+        No hook tells of them; they are found on the Python stack. Where no module runs at all, a
+        method of the model may have called torch itself: that is the model's own.
+        """
+        frame = None if self._frames else sys._getframe()
+        while frame is not None:
+            if frame.f_code is nn.Module._call_impl.__code__:
+                return True
+            frame = frame.f_back
+        return False
+
     def head_count(self) -> int | None:
         """Number of heads that the running module, or one of the two around it, declares."""
-        for frame in reversed(self._frames[-3:]):
+        for frame in reversed([self._outside, *self._frames][-3:]):
             if frame.heads is not None:
                 return frame.heads
             for name in HEAD_COUNTS:
@@ -85,7 +99,7 @@ class ModuleStack:
         return None
 
     def _enter(self, module: nn.Module, _args: Any) -> None:
-        if threading.get_ident() != self._thread:
+        if self._is_elsewhere():
             return
         if not self._frames:
             self.forward += 1
@@ -94,7 +108,12 @@ class ModuleStack:
         self._frames.append(Frame(path, module))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
-        if threading.get_ident() != self._thread:
+        if self._is_elsewhere():
             return
         while self._frames and self._frames.pop().module is not module:
             pass  # a module whose own hooks raised never reached its leaving hook
+
+    def _is_elsewhere(self) -> bool:
+        """In another thread, or inside a backward pass that runs a checkpoint again."""
+        in_backward: bool = torch._C._current_graph_task_id() != -1
+        return in_backward or threading.get_ident() != self._thread

@@ -133,8 +133,7 @@ def _reshape(trace: Trace, before: Sequence[int], out: Tensor) -> Trace:
     axes = reshaped_axes(trace.axes, before, out.shape)
     if out.numel() == 0 or _size(before) != out.numel():
         return trace.lose("expanding changes its size")
-    moved = trace.moved("reshape", axes=axes, shape=list(out.shape))
-    return _same_memory(trace, moved)
+    return trace.moved("reshape", axes=axes, shape=list(out.shape))
 
 
 def _permute(
@@ -149,13 +148,7 @@ def _permute(
     order = permutation(
         transposing, () if transposing is not func else args[1:], dict(kwargs), dims
     )
-    moved = trace.moved("permute", axes=permuted_axes(trace.axes, order), dims=order)
-    return _same_memory(trace, moved)
-
-
-def _same_memory(trace: Trace, moved: Trace) -> Trace:
-    """The moved trace, tied to the one it is a view of."""
-    return replace(moved, alias=trace.alias)
+    return trace.moved("permute", axes=permuted_axes(trace.axes, order), dims=order)
 
 
 def _dropout(trace: Trace, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Trace:
@@ -167,6 +160,7 @@ def _dropout(trace: Trace, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tr
 
 
 DROPOUT = "dropout was active: these are the weights before it"
+DROPPED = "dropout was active: these are the weights after it"
 
 
 def with_note(trace: Trace, note: str) -> Trace:

@@ -32,14 +32,8 @@ class Move:
         options = dict(self.options)
         if self.op == "reshape":
             options["row_axis_out"] = axis_out
-        return Step(self.op, axis, self.operands, options)
-
-
-@dataclass(eq=False, slots=True)
-class AliasGroup:
-    """Tensors that share memory: when one is written to, the others' traces are void."""
-
-    void: bool = False
+        key_axis = self.before[1 - side]
+        return Step(self.op, axis, self.operands, options, -1 if key_axis is None else key_axis)
 
 
 @dataclass(eq=False, slots=True)
@@ -64,7 +58,6 @@ class Trace:
         is_weights: A softmax was taken.
         lost: Why the steps cannot be run again; "" while they can.
         notes: What a reader of the record must know.
-        alias: Shared by all views of one memory.
         fate: What becomes of its softmax.
     """
 
@@ -77,13 +70,12 @@ class Trace:
     is_weights: bool = False
     lost: str = ""
     notes: tuple[str, ...] = ()
-    alias: AliasGroup = field(default_factory=AliasGroup)
     fate: Fate | None = None
 
     @property
     def replayable(self) -> bool:
         """Whether running the steps again gives the tensor."""
-        return not (self.lost or self.alias.void or self.q is None)
+        return not self.lost and self.q is not None
 
     @property
     def key_axis(self) -> int | None:
@@ -95,17 +87,29 @@ class Trace:
         """Axis of the queries, likewise."""
         return None if self.query_side is None else self.axes[self.query_side]
 
+    def asks_along(self, labels: Sequence[str], label: str | None) -> bool:
+        """Whether the queries of a q·k product lie on the axis with this label."""
+        return (
+            self.q is not None and self.query_axis is not None and labels[self.query_axis] == label
+        )
+
+    def turned(self) -> "Trace":
+        """The trace with queries and keys changed over: the softmax ran over what asks."""
+        assert self.query_side is not None
+        turned = self.lose("its softmax runs over the queries, not over the keys")
+        return replace(turned, query_side=1 - self.query_side)
+
     def moved(
         self, op: Op, operands: tuple[Operand, ...] = (), axes: Axes | None = None, **options: Any
     ) -> "Trace":
         """The trace after one more move."""
         after = self.axes if axes is None else axes
         move = Move(op, self.axes, after, operands, options)
-        return replace(self, moves=(*self.moves, move), axes=after, alias=AliasGroup())
+        return replace(self, moves=(*self.moves, move), axes=after)
 
     def lose(self, reason: str) -> "Trace":
         """The trace of something that cannot be computed again."""
-        return replace(self, lost=self.lost or reason, alias=AliasGroup())
+        return replace(self, lost=self.lost or reason)
 
     def softmaxed(self, dim: int, dtype: torch.dtype | None) -> "Trace":
         """The trace after a softmax over an axis counted from the end."""
