@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import cyclopts
 
@@ -17,25 +16,16 @@ from regard.cli.demo import demo
 from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
-from regard.cli.terminal import NoticeHandler, complain, plain
+from regard.cli.terminal import NoticeHandler, complain
 from regard.errors import RegardError
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-
-def _refusal(error: cyclopts.CycloptsError) -> "Text":
-    from rich.text import Text
-
-    return Text(f"regard: {plain(error)}", no_wrap=True, overflow="ignore")
-
 
 app = cyclopts.App(
     name="regard",
     help="See what a vision transformer looks at.",
     version=__version__,
     help_on_error=False,
-    error_formatter=_refusal,
+    print_error=False,
+    exit_on_error=False,
     default_parameter=cyclopts.Parameter(negative=""),
 )
 app.command(image, usage="Usage: regard image [OPTIONS] PHOTO...")
@@ -53,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(arguments, result_action="return_value") or 0
         if sys.stdout is not None:
             sys.stdout.flush()
+    except cyclopts.CycloptsError as error:
+        complain(error)
+        sys.exit(2)
     except RegardError as error:
         complain(error)
         sys.exit(1)
