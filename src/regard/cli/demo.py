@@ -31,8 +31,6 @@ def demo(*, out: Path = Path("regard-out/demo"), device: str = "cpu") -> None:
     result.matrix().save(out / "matrix.png")
     errors = [check.error for check in result.recording.verify() if check.error is not None]
     print(f"{loaded.name}: {len(result.recording)} layers recorded, {result.words}")
-    print(
-        f"checked in {len(errors)} layers: "
-        f"weights times values equal the model's own output to {max(errors):.1e}"
-    )
+    checked = f"{len(errors)} layers checked: weights times values equal the model's output"
+    print(f"{checked} to {max(errors):.1e}")
     print(f"{len(written) + 1} pictures in {plain(out.resolve())}")

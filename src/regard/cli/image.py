@@ -133,7 +133,7 @@ def image(
             failed += 1
         else:
             print(plain(told(photo, result, folder)), flush=True)
-    if failed:
+    if failed and len(photos) > 1:
         complain(f"{failed} of {len(photos)} photos failed")
     return 1 if failed else 0
 
