@@ -127,13 +127,14 @@ def test_what_people_typed_is_shown_and_never_obeyed(
     assert ("[bold]" in done.err) == any("[bold]" in each for each in arguments)
 
 
+@pytest.mark.parametrize("device", ["nonsense", "meta"])
 @pytest.mark.parametrize(("command", "photos"), [("image", ["a.png"]), ("layers", [])])
-def test_a_device_that_is_none(
-    run: Run, here: Path, tiny: str, command: str, photos: list[str]
+def test_a_device_that_cannot_be_used(
+    run: Run, here: Path, tiny: str, command: str, photos: list[str], device: str
 ) -> None:
-    done = run(command, *photos, "--model", tiny, "--device", "nonsense")
+    done = run(command, *photos, "--model", tiny, "--device", device)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("regard: cannot use device 'nonsense' here")
+    assert done.err.startswith(f"regard: cannot use device '{device}' here")
     assert "try cpu" in done.err
 
 
