@@ -273,6 +273,11 @@ def _opened(operand: Tensor, *, sign: int) -> Tensor:
     return operand.masked_fill(operand * sign <= BLOCKED, 0)
 
 
+def _add(x: Tensor, other: Any, *, alpha: float = 1, dtype: str | None = None) -> Tensor:
+    """The sum; with `dtype` the other operand is rounded to it first."""
+    return torch.add(x, other if dtype is None else _cast(other, dtype=dtype), alpha=alpha)
+
+
 def _where(x: Tensor, condition: Tensor, other: Any, *, keep: bool) -> Tensor:
     """The running scores where `condition == keep`, else `other`."""
     return torch.where(condition if keep else ~condition, x, other)
@@ -287,7 +292,7 @@ def _softmax(x: Tensor, *, dim: int, dtype: str | None) -> Tensor:
 
 
 _RUN: dict[str, Callable[..., Tensor]] = {
-    "add": torch.add,
+    "add": _add,
     "sub": torch.sub,
     "rsub": lambda x, other: other - x,
     "mul": torch.mul,

@@ -356,7 +356,7 @@ def test_a_compiled_model_is_recorded_and_stays_compiled(backend: str) -> None:
         assert sum(runs) == calls, "compiled code did not run while it was recorded"
         again = compiled(X)
     assert len(recording) == 2
-    assert recording.layers == ["_orig_mod.blocks.0.attn", "_orig_mod.blocks.1.attn"]
+    assert recording.layers == ["blocks.0.attn", "blocks.1.attn"]
     assert len(runs) == graphs, "nothing was compiled anew"
     assert sum(runs) == calls + graphs
     assert torch.equal(plain, again)

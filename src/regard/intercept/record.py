@@ -56,7 +56,7 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
             yield recording
     finally:
         stack.detach()
-        recording.unrecorded = unrecorded(recorder, interceptor.softmax)
+        recording.unrecorded = recorder.guard(unrecorded, recorder, interceptor.softmax) or []
         interceptor.close()
     if not recording:
         raise nothing_recorded(recorder, recording.unrecorded)

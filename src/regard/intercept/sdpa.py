@@ -48,7 +48,7 @@ class FusedAttention:
         if given.mask is not None and given.mask.dtype == torch.bool:
             steps.append(Step("where", -2, (keep(given.mask), -torch.inf), {"keep": True}))
         elif given.mask is not None:
-            steps.append(Step("add", -2, (keep(given.mask),)))
+            steps.append(Step("add", -2, (keep(given.mask),), _lowered(given.mask)))
         if given.is_causal:
             steps.append(Step("causal", -2))
         steps.append(Step("softmax", -2, (), {"dim": -1, "dtype": None}))
@@ -71,6 +71,14 @@ class FusedAttention:
             sample=None if notes else _sample(v, out, arranged),
             notes=notes,
         )
+
+
+def _lowered(bias: Tensor) -> dict[str, str]:
+    """How autocast rounds a bias on its way into the kernel; it is kept whole, and shared."""
+    now = Autocast.now(bias.device.type)
+    if not now.enabled or bias.dtype == torch.float64:
+        return {}
+    return {"dtype": str(now.dtype).removeprefix("torch.")}
 
 
 def _sample(v: Tensor, out: Tensor, arranged: Arrangement) -> OutputSample:

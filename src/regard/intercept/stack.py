@@ -38,12 +38,17 @@ class Frame:
     heads: int | None = None
 
 
+def _without_wrappers(path: str) -> str:
+    """The path without what torch.compile puts into it, so that globs match either way."""
+    return ".".join(part for part in path.split(".") if part != "_orig_mod")
+
+
 class ModuleStack:
     """The modules of one model that are running in one thread, outermost first."""
 
     def __init__(self, model: nn.Module) -> None:
         self._thread = threading.get_ident()
-        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._paths = {id(m): _without_wrappers(path) for path, m in model.named_modules()}
         self._outside = Frame("", model)
         self._frames: list[Frame] = []
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
@@ -104,7 +109,7 @@ class ModuleStack:
         if not self._frames:
             self.forward += 1
         path = self._paths[id(module)]
-        self.ran.setdefault(path, module)
+        self.ran[path] = module
         self._frames.append(Frame(path, module))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
