@@ -1,6 +1,7 @@
 """Shared settings: one thread, fixed seeds, and the folder of real data."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -8,6 +9,8 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import hypothesis
 import pytest
 import torch
+
+from checkpoints import write_checkpoint
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("regard", deadline=None)  # machines may be busy
@@ -41,3 +44,16 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"real data not found: {folder} (set REGARD_SHARED to the folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The tiny random checkpoint of a model type; made once, not to be changed."""
+    made: dict[str, Path] = {}
+
+    def get(model_type: str) -> Path:
+        if model_type not in made:
+            made[model_type] = write_checkpoint(tmp_path_factory.mktemp(model_type), model_type)
+        return made[model_type]
+
+    return get

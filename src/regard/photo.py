@@ -3,8 +3,9 @@
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from regard.atomic import write_atomically
-from regard.attention import Attention
+from regard.attention import Attention, indices
+from regard.errors import MediaError
 from regard.geometry import ViewTransform
 from regard.intercept.record import record
-from regard.media.image import read_image
+from regard.media.image import read_image, upright_rgb
 from regard.models.family import LoadedModel
 from regard.models.registry import DEFAULT, load
 from regard.recording import Recording
@@ -69,6 +71,12 @@ class PhotoAttention:
     look: Look = DEFAULT_LOOK
     """Colours and scale."""
 
+    def __post_init__(self) -> None:
+        for layer in self.layers:  # a head or query that does not exist is told now
+            call = self._call(layer)
+            indices(self.head, call.shape[1], f"layer {call.layer!r}: head")
+            resolve(call.queries, self.query)
+
     @property
     def layer(self) -> int:
         """Index of the layer that is shown."""
@@ -87,7 +95,7 @@ class PhotoAttention:
 
     def weights(self, layer: int | None = None) -> Tensor:
         """Weight on each key, (heads, keys) float32; one head if one was chosen."""
-        call = self._call(self.layer if layer is None else layer)
+        call = self._call(layer)
         index = resolve(call.queries, self.query)
         if index is None:
             return call.received(heads=self.head)[0]
@@ -95,7 +103,7 @@ class PhotoAttention:
 
     def heat(self, layer: int | None = None, *, size_hw: tuple[int, int] | None = None) -> Tensor:
         """Weight per pixel of the photo, (height, width) float32; NaN where nothing was seen."""
-        return self._heats(layer, size_hw).mean(0)
+        return self._spread(self.weights(layer).mean(0), layer, size_hw)
 
     def overlay(self, layer: int | None = None) -> Picture:
         """The photo with the heat map over it."""
@@ -108,11 +116,10 @@ class PhotoAttention:
 
     def heads(self, layer: int | None = None) -> Picture:
         """Every head of the layer, on one scale."""
-        layer = self.layer if layer is None else layer
-        heats = replace(self, head=None)._heats(layer, self._panel_hw(480))
+        weights = replace(self, head=None).weights(layer)
         return draw_heads(
             self.photo,
-            heats,
+            self._spread(weights, layer, self._panel_hw(480)),
             title=self.model,
             lines=[f"{self._layer_words(layer)} · query {self._query_words(layer)}"],
             query_xy=self._query_xy,
@@ -122,19 +129,17 @@ class PhotoAttention:
     def layers_by_heads(self) -> Picture:
         """Every head of every layer, at a glance."""
         every = replace(self, head=None)
-        rows = [i for i in range(len(self.recording.layers)) if self._is_like_shown(i)]
-        heats = torch.stack([every._heats(i, self._panel_hw(160)) for i in rows])
+        rows, size_hw = self._comparable, self._panel_hw(160)
         return draw_layers(
-            heats,
+            torch.stack([self._spread(every.weights(i), i, size_hw) for i in rows]),
             layer_names=[f"layer {i}" for i in rows],
             title=self.model,
-            lines=[f"query {self._query_words(self.layer)}"],
+            lines=[f"query {self._query_words()}"],
             look=self.look,
         )
 
     def matrix(self, layer: int | None = None) -> Picture:
         """The layer's weights from every query to every key."""
-        layer = self.layer if layer is None else layer
         call = self._call(layer)
         return draw_matrix(
             call.mean(heads=self.head)[0],
@@ -142,11 +147,12 @@ class PhotoAttention:
             key_names=_names(call.keys),
             title=self.model,
             lines=[f"{self._layer_words(layer)} · {self._head_words(layer)}"],
+            look=Look(cmap=self.look.cmap, unit="weight"),
         )
 
     def summary(self) -> Picture:
         """The picture for a talk: photo, overlay, every layer, and what is what."""
-        rows = [i for i in range(len(self.recording.layers)) if self._is_like_shown(i)]
+        rows = self._comparable
         panels = [self.heat(i, size_hw=self._panel_hw(PANEL_PX)) for i in rows]
         shares = self.call.keys.shares(self.weights().mean(0))
         return draw_summary(
@@ -157,9 +163,9 @@ class PhotoAttention:
             panels_title="Every layer",
             chosen=rows.index(self.layer),
             model=self.model,
-            layer=self._layer_words(self.layer),
-            head=self._head_words(self.layer),
-            query=self._query_words(self.layer),
+            layer=self._layer_words(),
+            head=self._head_words(),
+            query=self._query_words(),
             prefix={_written(n): float(x) for n, x in shares.items() if n not in PLACES},
             query_xy=self._query_xy,
             look=self.look,
@@ -177,25 +183,21 @@ class PhotoAttention:
             folder: Where to.
             raw: Also `attn_raw_layer_{i}.npy`, float32 (heads, queries, keys), every weight.
             heads: Also `heads_layer_{i}_{name}.png` and `layers_by_heads.png`.
+
+        Raises:
+            MediaError: The folder cannot be made or written to; whatever is in it is whole.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        pictures: dict[str, Picture] = {}
-        for i in self.layers:
-            name = f"layer_{i}_{_file_name(self.recording.layers[i])}.png"
-            pictures[f"attn_map_{name}"] = self.overlay(i)
-            pictures[f"heatmap_{name}"] = self.heatmap(i)
-            if heads:
-                pictures[f"heads_{name}"] = self.heads(i)
-        if heads:
-            pictures["layers_by_heads.png"] = self.layers_by_heads()
-        pictures["summary.png"] = self.summary()
-        for name, picture in pictures.items():
+        folder, summary = Path(folder), self.summary()  # drawn before the folder is made
+        _make(folder)
+        written = []
+        for name, picture in chain(self._pictures(heads), [("summary.png", summary)]):
             picture.save(folder / name)
-        raws = [
-            _save_raw(self._call(i), folder / f"attn_raw_layer_{i}.npy") for i in self.layers if raw
-        ]
-        return [*(folder / name for name in pictures), *raws]
+            written.append(folder / name)
+        if raw:
+            written += [
+                _save_raw(self._call(i), folder / f"attn_raw_layer_{i}.npy") for i in self.layers
+            ]
+        return written
 
     def _repr_png_(self) -> bytes:
         return self.summary()._repr_png_()
@@ -203,25 +205,42 @@ class PhotoAttention:
     @property
     def words(self) -> str:
         """What is shown: layer, head and query."""
-        layer = self.layer
-        query = self._query_words(layer)
-        return f"{self._layer_words(layer)}, {self._head_words(layer)}, query {query}"
+        return f"{self._layer_words()}, {self._head_words()}, query {self._query_words()}"
 
     def __repr__(self) -> str:
         width, height = self.photo.size
         return f"<attention of {self.model} in a photo of {width} x {height} px: {self.words}>"
 
-    def _call(self, layer: int) -> Attention:
-        path = self.recording.layers[layer]
+    def _pictures(self, heads: bool) -> Iterator[tuple[str, Picture]]:
+        """Names and pictures of the chosen layers, drawn when they are asked for."""
+        for i in self.layers:
+            name = f"layer_{i}_{_file_name(self.recording.layers[i])}.png"
+            yield f"attn_map_{name}", self.overlay(i)
+            yield f"heatmap_{name}", self.heatmap(i)
+            if heads:
+                yield f"heads_{name}", self.heads(i)
+        if heads:
+            yield "layers_by_heads.png", self.layers_by_heads()
+
+    def _index(self, layer: int | None) -> int:
+        return self.layer if layer is None else choose_layers(self.recording, layer)[0]
+
+    def _call(self, layer: int | None) -> Attention:
+        path = self.recording.layers[self._index(layer)]
         return next(call for call in self.recording if call.layer == path)
 
-    def _heats(self, layer: int | None, size_hw: tuple[int, int] | None) -> Tensor:
-        layer = self.layer if layer is None else layer
+    def _spread(
+        self, weights: Tensor, layer: int | None, size_hw: tuple[int, int] | None
+    ) -> Tensor:
         keys = self._call(layer).keys
-        return keys.to_pixels(self.weights(layer), size_hw, between=self.between).cpu()
+        return keys.to_pixels(weights, size_hw, between=self.between).cpu()
+
+    @property
+    def _comparable(self) -> list[int]:
+        """Indices of the layers that have the same tokens and heads as the one shown."""
+        return [i for i in range(len(self.recording.layers)) if self._is_like_shown(i)]
 
     def _is_like_shown(self, layer: int) -> bool:
-        """Whether the layer has the same tokens as the one shown, so that they compare."""
         other, shown = self._call(layer), self.call
         same = (other.queries, other.keys) == (shown.queries, shown.keys)
         return same and other.shape[1] == shown.shape[1]
@@ -240,7 +259,7 @@ class PhotoAttention:
             return None
         return self.call.queries.center_xy(index)
 
-    def _query_words(self, layer: int) -> str:
+    def _query_words(self, layer: int | None = None) -> str:
         queries = self._call(layer).queries
         index = resolve(queries, self.query)
         if index is None:
@@ -250,14 +269,14 @@ class PhotoAttention:
             return f"at ({self.query[0]:g}, {self.query[1]:g}), {name}"
         return name
 
-    def _head_words(self, layer: int) -> str:
+    def _head_words(self, layer: int | None = None) -> str:
         heads = self._call(layer).shape[1]
-        return (
-            f"mean of {heads} heads" if self.head is None else f"head {self.head} of 0..{heads - 1}"
-        )
+        if self.head is None:
+            return f"mean of {heads} heads"
+        return f"head {self.head % heads} of 0..{heads - 1}"
 
-    def _layer_words(self, layer: int) -> str:
-        return f"layer {layer} of 0..{len(self.recording.layers) - 1}"
+    def _layer_words(self, layer: int | None = None) -> str:
+        return f"layer {self._index(layer)} of 0..{len(self.recording.layers) - 1}"
 
 
 def image(
@@ -300,13 +319,12 @@ def image(
         >>> result.overlay().save("overlay.png")  # doctest: +SKIP
     """
     loaded = model if isinstance(model, LoadedModel) else load(model, device=device)
-    if not isinstance(photo, Image.Image):
-        photo = read_image(photo)
-    prepared = loaded.prepare(photo.convert("RGB"), short_side_px=short_side_px)
+    upright = upright_rgb(photo) if isinstance(photo, Image.Image) else read_image(photo)
+    prepared = loaded.prepare(upright, short_side_px=short_side_px)
     with torch.inference_mode(), record(loaded.module) as recording:
         loaded.module(**prepared.inputs)
     loaded.lay_out(recording, prepared)
-    result = PhotoAttention(
+    return PhotoAttention(
         photo=prepared.photo,
         view=prepared.view,
         model=loaded.name,
@@ -317,9 +335,6 @@ def image(
         between=between,
         look=look,
     )
-    for index in result.layers:
-        result.weights(index)  # a head or query that does not exist is told now
-    return result
 
 
 def blank(side_px: int = 336) -> Image.Image:
@@ -341,8 +356,20 @@ def _file_name(path: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", path)[:120] or "model"
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise MediaError(f"{str(folder)!r} is a file, expected a folder to write to") from error
+    except OSError as error:
+        raise MediaError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+
+
 def _save_raw(call: Attention, path: Path) -> Path:
     file = io.BytesIO()
     np.save(file, call.weights()[0].float().cpu().numpy(), allow_pickle=False)
-    write_atomically(path, file.getvalue())
+    try:
+        write_atomically(path, file.getvalue())
+    except OSError as error:
+        raise MediaError(f"cannot write {str(path)!r}: {error.strerror}") from error
     return path

@@ -1,5 +1,7 @@
 """Layers and tokens as people ask for them: by index, by name, by place."""
 
+import operator
+
 from regard.errors import SelectionError
 from regard.recording import Recording, matches
 from regard.tokens import Tokens
@@ -41,8 +43,9 @@ def resolve(queries: Tokens, query: Query) -> int | None:
     if query == "mean":
         return None
     if isinstance(query, tuple):
-        return queries.at(*query)
-    if isinstance(query, int):
+        return _at(queries, query)
+    if not isinstance(query, str):
+        query = _integer(query)
         if not -queries.count <= query < queries.count:
             raise SelectionError(
                 f"query {query} does not exist; there are {queries.count} (0..{queries.count - 1})"
@@ -54,3 +57,18 @@ def resolve(queries: Tokens, query: Query) -> int | None:
     raise SelectionError(
         f"no token is called {query!r}; there are: {there}, indices and points X,Y"
     )
+
+
+def _at(queries: Tokens, point_xy: tuple[float, float]) -> int:
+    if len(point_xy) != 2:
+        raise SelectionError(f"the query {point_xy!r} is no point; expected (x, y) in pixels")
+    return queries.at(*point_xy)
+
+
+def _integer(query: int) -> int:
+    try:
+        return operator.index(query)
+    except TypeError:
+        raise SelectionError(
+            f'the query {query!r} is none; expected an index, a name, a point (x, y) or "mean"'
+        ) from None

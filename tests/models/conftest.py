@@ -1,4 +1,4 @@
-"""Tiny checkpoints of every architecture, written as save_pretrained writes them."""
+"""Tiny checkpoints with changed settings, a photo, and the folder of real data."""
 
 import os
 from collections.abc import Callable
@@ -8,40 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
 from PIL import Image
 
-_TOWER = {
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "image_size": 56,
-    "patch_size": 14,
-}
-_TEXT = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "vocab_size": 9,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": 1,
-}
-_PAIR = {"vision_config": _TOWER, "text_config": _TEXT}
-_CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "vit": ("ViTConfig", _TOWER),
-    "deit": ("DeiTConfig", _TOWER),
-    "dinov2": ("Dinov2Config", _TOWER),
-    "dinov2_with_registers": (
-        "Dinov2WithRegistersConfig",
-        _TOWER | {"num_register_tokens": 2},
-    ),
-    "dinov3_vit": ("DINOv3ViTConfig", _TOWER | {"num_register_tokens": 2}),
-    "clip": ("CLIPConfig", _PAIR),
-    "siglip": ("SiglipConfig", _PAIR),
-}
+from checkpoints import write_checkpoint
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -65,27 +34,9 @@ def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> MakeCheckpoint:
     """Writes a tiny random checkpoint of a model type into a fresh folder."""
 
     def make(model_type: str, **changes: Any) -> Path:
-        config_class, settings = _CONFIGS[model_type]
-        torch.manual_seed(0)
-        config = getattr(transformers, config_class)(**settings | changes)
-        folder = tmp_path_factory.mktemp(model_type)
-        transformers.AutoModel.from_config(config).save_pretrained(folder)
-        return folder
+        return write_checkpoint(tmp_path_factory.mktemp(model_type), model_type, **changes)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def checkpoint(make_checkpoint: MakeCheckpoint) -> Callable[[str], Path]:
-    """The tiny checkpoint of a model type; made once, not to be changed."""
-    made: dict[str, Path] = {}
-
-    def get(model_type: str) -> Path:
-        if model_type not in made:
-            made[model_type] = make_checkpoint(model_type)
-        return made[model_type]
-
-    return get
 
 
 @pytest.fixture

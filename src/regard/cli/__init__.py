@@ -3,7 +3,9 @@
 Commands are parsed, and refused, before torch is imported.
 """
 
+import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +16,7 @@ from regard.cli.demo import demo
 from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
+from regard.cli.terminal import NoticeHandler, complain
 from regard.errors import RegardError
 
 app = cyclopts.App(
@@ -21,20 +24,33 @@ app = cyclopts.App(
     help="See what a vision transformer looks at.",
     version=__version__,
     help_on_error=False,
+    print_error=False,
+    exit_on_error=False,
     default_parameter=cyclopts.Parameter(negative=""),
 )
-for command in (image, layers, models, demo):
+app.command(image, usage="Usage: regard image [OPTIONS] PHOTO...")
+for command in (layers, models, demo):
     app.command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 if all is done, 1 if something failed, 2 for bad arguments."""
-    logging.basicConfig(format="regard: %(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[NoticeHandler()], level=logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is told
+            stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(app(arguments, result_action="return_value") or 0)
+        code = app(arguments, result_action="return_value") or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except cyclopts.CycloptsError as error:
+        complain(error)
+        sys.exit(2)
     except RegardError as error:
-        sys.exit(f"regard: {error}")
-    except BrokenPipeError:
+        complain(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except BrokenPipeError:
+        # nobody reads any more; the interpreter's own last flush would say so once again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code)

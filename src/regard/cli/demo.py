@@ -1,7 +1,9 @@
 """`regard demo`: every kind of picture, from one photo that is already on the machine."""
 
-import sys
 from pathlib import Path
+
+from regard.cli.folders import require_folder
+from regard.cli.terminal import complain, plain
 
 
 def demo(*, out: Path = Path("regard-out/demo"), device: str = "cpu") -> None:
@@ -16,17 +18,19 @@ def demo(*, out: Path = Path("regard-out/demo"), device: str = "cpu") -> None:
     device
         Where the model runs.
     """
+    require_folder(out)
     from matplotlib import get_data_path
 
     from regard.models.registry import load
     from regard.photo import image
 
-    loaded = load(device=device, notify=lambda line: print(line, file=sys.stderr))
+    loaded = load(device=device, notify=complain)
     photo = Path(get_data_path()) / "sample_data" / "grace_hopper.jpg"
     result = image(photo, model=loaded)
     written = result.save(out, heads=True)
     result.matrix().save(out / "matrix.png")
-    worst = max(check.error or 0.0 for check in result.recording.verify())
+    errors = [check.error for check in result.recording.verify() if check.error is not None]
     print(f"{loaded.name}: {len(result.recording)} layers recorded, {result.words}")
-    print(f"weights times values equal the model's own output to {worst:.1e}")
-    print(f"{len(written) + 1} pictures in {out.resolve()}")
+    checked = f"{len(errors)} layers checked: weights times values equal the model's output"
+    print(f"{checked} to {max(errors):.1e}")
+    print(f"{len(written) + 1} pictures in {plain(out.resolve())}")

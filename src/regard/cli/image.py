@@ -1,18 +1,57 @@
 """`regard image`: where a model looks in photos."""
 
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from regard.errors import GeometryError, MediaError
+from regard.cli.folders import folders, require_folder
+from regard.cli.terminal import complain, plain
+from regard.errors import GeometryError, MediaError, SelectionError
 
 if TYPE_CHECKING:
     from regard.photo import PhotoAttention
 
 DEFAULT_OUT = Path("regard-out")
+
+_INTEGER = re.compile(r"-?[0-9]+")
+
+
+def parse_layer(text: str) -> int | str:
+    """An index, or a glob."""
+    return int(text) if _INTEGER.fullmatch(text) else text
+
+
+def parse_head(text: str) -> int | str:
+    """An index, "mean" or "all"."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if text not in ("mean", "all"):
+        raise ValueError('Expected an index, "mean" or "all".')
+    return text
+
+
+def parse_query(text: str) -> int | str | tuple[float, float]:
+    """An index, a point or a name."""
+    x, comma, y = text.partition(",")
+    if not comma:
+        return int(text) if _INTEGER.fullmatch(text) else text
+    try:
+        return float(x), float(y)
+    except ValueError:
+        raise ValueError('Expected a name such as "cls", an index, or a point X,Y.') from None
+
+
+def _read_by(parse: Callable[[str], Any]) -> Parameter:
+    def refuse(_: type, text: str | None) -> None:
+        if text is not None:
+            parse(text)
+
+    return Parameter(validator=refuse)
 
 
 def image(
@@ -20,14 +59,14 @@ def image(
     /,
     *,
     model: str = "dinov2-small",
-    layer: str | None = None,
-    head: str = "mean",
-    query: str | None = None,
+    layer: Annotated[str | None, _read_by(parse_layer)] = None,
+    head: Annotated[str, _read_by(parse_head)] = "mean",
+    query: Annotated[str | None, _read_by(parse_query)] = None,
     out: Path = DEFAULT_OUT,
     colormap: str = "inferno",
     between: Literal["cells", "linear"] = "linear",
-    save_raw: bool = False,
-    short_side_px: int | None = None,
+    save_raw: Annotated[bool, Parameter(show_default=False)] = False,
+    short_side_px: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     device: str = "cpu",
 ) -> int:
     """Draw where a model looks in photos.
@@ -62,78 +101,41 @@ def image(
     device
         Where the model runs: cpu, cuda, mps.
     """
-    which_layer, which_query = parse_layer(layer), parse_query(query)
-    every_head, one_head = parse_head(head)
+    which_layer = None if layer is None else parse_layer(layer)
+    which_query = None if query is None else parse_query(query)
+    which_head = parse_head(head)
+    require_folder(out)
     from regard.models.registry import load
     from regard.photo import image as look_at
     from regard.render import Look
 
     look = Look(cmap=colormap)
-    loaded = load(model, device=device, notify=lambda line: print(line, file=sys.stderr))
-    failed = []
-    for photo, folder in _with_progress(photos, folders(photos, out)):
+    loaded = load(model, device=device, notify=complain)
+    failed = 0
+    for photo, folder in _with_progress(list(zip(photos, folders(photos, out), strict=True))):
         try:
             result = look_at(
                 photo,
                 model=loaded,
                 layer=which_layer,
-                head=one_head,
+                head=which_head if isinstance(which_head, int) else None,
                 query=which_query,
                 between=between,
                 look=look,
                 short_side_px=short_side_px,
             )
-            result.save(folder, raw=save_raw, heads=every_head)
+            result.save(folder, raw=save_raw, heads=head == "all")
         except MediaError as error:  # its message names the file
-            failed.append(str(error))
-        except GeometryError as error:
-            failed.append(f"{photo}: {error}")
+            complain(error)
+            failed += 1
+        except (GeometryError, SelectionError) as error:
+            complain(f"{photo}: {error}")
+            failed += 1
         else:
-            print(told(photo, result, folder))
-    return report(len(photos), failed)
-
-
-def parse_layer(text: str | None) -> int | str | None:
-    """An index, or a glob."""
-    return int(text) if text and text.lstrip("-").isdecimal() else text
-
-
-def parse_head(text: str) -> tuple[bool, int | None]:
-    """Whether every head is drawn, and the one head that is shown (None for the mean)."""
-    if text in ("mean", "all"):
-        return text == "all", None
-    if text.lstrip("-").isdecimal():
-        return False, int(text)
-    raise SystemExit(f'regard: --head is {text!r}, expected an index, "mean" or "all"')
-
-
-def parse_query(text: str | None) -> int | str | tuple[float, float] | None:
-    """An index, a point or a name."""
-    if text is None:
-        return None
-    if text.lstrip("-").isdecimal():
-        return int(text)
-    x, comma, y = text.partition(",")
-    if not comma:
-        return text
-    try:
-        return float(x), float(y)
-    except ValueError:
-        raise SystemExit(
-            f'regard: --query is {text!r}, expected a name such as "cls", an index, or X,Y'
-        ) from None
-
-
-def folders(photos: Sequence[Path], out: Path) -> list[Path]:
-    """A folder of its own for each photo; photos of the same name are told apart by a number."""
-    taken: dict[Path, int] = {}
-    result = []
-    for photo in photos:
-        folder = out / (photo.stem or "photo")
-        taken[folder] = taken.get(folder, 0) + 1
-        number = taken[folder]
-        result.append(folder if number == 1 else folder.with_name(f"{folder.name}-{number}"))
-    return result
+            print(plain(told(photo, result, folder)), flush=True)
+    if failed and len(photos) > 1:
+        complain(f"{failed} of {len(photos)} photos failed")
+    return 1 if failed else 0
 
 
 def told(photo: Path, result: "PhotoAttention", folder: Path) -> str:
@@ -141,21 +143,16 @@ def told(photo: Path, result: "PhotoAttention", folder: Path) -> str:
     return f"{photo} -> {folder / 'summary.png'}  ({result.words})"
 
 
-def report(count: int, failed: Sequence[str]) -> int:
-    """Exit code; what failed is listed and counted on stderr."""
-    for line in failed:
-        print(f"regard: {line}", file=sys.stderr)
-    if failed:
-        print(f"regard: {len(failed)} of {count} photos failed", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _with_progress(*columns: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """Rows of the columns, with a progress bar on the terminal if there are several."""
+def _with_progress(rows: Sequence[Any]) -> Iterator[Any]:
+    """The rows, with a progress bar on the terminal if there are several."""
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
     console = Console(stderr=True)
-    rows = list(zip(*columns, strict=True))
-    quiet = len(rows) < 2 or not console.is_terminal
-    yield from track(rows, "photos", console=console, transient=True, disable=quiet)
+    if len(rows) < 2 or not console.is_terminal:
+        yield from rows
+        return
+    # lines on stdout go above the bar where both are the terminal, else where they belong
+    both = sys.stdout.isatty()
+    with Progress(console=console, transient=True, redirect_stdout=both) as progress:
+        yield from progress.track(rows, description="photos")

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regard.cli.terminal import complain, plain, table_console
+
 if TYPE_CHECKING:
     from regard.models.family import LoadedModel
     from regard.recording import Recording
@@ -23,31 +25,33 @@ def layers(*, model: str = "dinov2-small", photo: Path | None = None, device: st
     from regard.models.registry import load
     from regard.photo import blank, image
 
-    loaded = load(model, device=device)
+    loaded = load(model, device=device, notify=complain)
     result = image(blank() if photo is None else photo, model=loaded)
     _print(loaded, result.recording)
 
 
 def _print(loaded: "LoadedModel", recording: "Recording") -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
-    table.title, table.title_justify, table.title_style = loaded.name, "left", "bold"
+    title = Text(plain(loaded.name), "bold")
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE, show_edge=False, pad_edge=False
+    )
     for name in ("", "heads", "queries", "keys"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("kind", "prefix", "layer"):
-        table.add_column(name, overflow="fold", no_wrap=name != "prefix")
+        table.add_column(name, overflow="fold", no_wrap=name == "kind")
     for index, path in enumerate(recording.layers):
         call = recording.find(path)[0]
-        default = path == loaded.default_layer
         prefix = ", ".join(call.keys.prefix) or "none"
         _, heads, queries, keys = map(str, call.shape)
         row = (str(index), heads, queries, keys, call.kind, prefix, path)
-        table.add_row(*row, style="bold" if default else "")
-    console = Console()
+        style = "bold" if path == loaded.default_layer else ""
+        table.add_row(*(Text(plain(cell)) for cell in row), style=style)
+    console = table_console()
     console.print(table)
-    console.print(f"default: layer {recording.layers.index(loaded.default_layer)} (bold)")
+    console.print(f"default: layer {recording.layers.index(loaded.default_layer)}")
     for item in recording.unrecorded:
-        console.print(f"not recorded: {item.layer}: {item.reason}", markup=False)
+        console.print(f"not recorded: {plain(item.layer)}: {plain(item.reason)}")

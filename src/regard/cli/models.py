@@ -1,5 +1,7 @@
 """`regard models`: which models there are by name."""
 
+from regard.cli.terminal import table_console
+
 
 def models() -> None:
     """List the models that have a name, with licence and origin.
@@ -7,12 +9,11 @@ def models() -> None:
     Any other checkpoint of these kinds works as a local folder or hub id.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from regard.models.registry import DEFAULT, KnownModel, known
 
-    console = Console()
+    console = table_console()
     families: dict[str, list[KnownModel]] = {}
     for model in known():
         families.setdefault(model.family, []).append(model)

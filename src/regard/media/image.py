@@ -64,6 +64,17 @@ def read_image(
         return _to_rgb(ImageOps.exif_transpose(image), name)
 
 
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An opened picture as `read_image` gives it: upright, 8 bits, RGB; the first frame.
+
+    Raises:
+        MediaError: It cannot be decoded, or where white lies is not known.
+    """
+    name = "the photo"
+    with _one_error(name), _warnings_to_log(name):
+        return _to_rgb(ImageOps.exif_transpose(image), name)
+
+
 def write_png(path: str | os.PathLike[str], image: Image.Image) -> None:
     """Write ``image`` to ``path`` as PNG: whole or not at all, the same bytes for the same pixels.
 

