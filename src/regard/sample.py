@@ -4,8 +4,8 @@ With it, weights computed later can be checked against what the model really did
 equal the outputs, here in a few heads, rows and channels of each call.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -63,6 +63,8 @@ class OutputSample:
         return float(found.max()) if found.numel() else 0.0
 
 
-def spread(count: int, most: int) -> Sequence[int]:
+@cache
+def spread(count: int, most: int) -> list[int]:
     """At most so many indices of an axis, evenly spread, its ends included."""
-    return torch.linspace(0, count - 1, min(count, most)).round().long().tolist()
+    chosen = min(count, most)
+    return [round(i * (count - 1) / max(1, chosen - 1)) for i in range(chosen)]
