@@ -4,9 +4,10 @@ With it, weights computed later can be checked against what the model really did
 equal the outputs, here in a few heads, rows and channels of each call.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -39,15 +40,15 @@ class OutputSample:
     @classmethod
     def of(cls, values: Tensor, outputs: Tensor) -> "OutputSample":
         """Sample of (batch, heads or key-value heads, keys, d) and (batch, heads, queries, d)."""
-        heads = spread(outputs.shape[1], HEADS)
-        rows = spread(outputs.shape[2], ROWS)
-        channels = spread(outputs.shape[3], CHANNELS)
-        group = max(1, outputs.shape[1] // values.shape[1])  # queries may share key-value heads
-        held = [head // group for head in heads]
+        count, queries, width = outputs.shape[1:]
+        heads, rows, channels = spread(count, HEADS), spread(queries, ROWS), spread(width, CHANNELS)
+        chosen = tuple(range(count)[heads])
+        group = max(1, count // values.shape[1])  # queries may share key-value heads
+        held: Any = heads if group == 1 else [head // group for head in chosen]
         with torch.no_grad():
-            v = values[:, held][..., channels]
-            o = outputs[:, heads][:, :, rows][..., channels]
-        return cls(tuple(heads), tuple(rows), Kept(v), Kept(o))
+            v = values[..., channels][:, held].clone()
+            o = outputs[:, heads, rows, channels].clone()
+        return cls(chosen, tuple(range(queries)[rows]), Kept(v), Kept(o))
 
     @property
     def kept(self) -> list[Kept]:
@@ -64,7 +65,7 @@ class OutputSample:
 
 
 @cache
-def spread(count: int, most: int) -> list[int]:
-    """At most so many indices of an axis, evenly spread, its ends included."""
-    chosen = min(count, most)
-    return [round(i * (count - 1) / max(1, chosen - 1)) for i in range(chosen)]
+def spread(count: int, most: int) -> slice:
+    """At most so many of an axis, evenly spread and with its last one: a slice copies fast."""
+    step = max(1, math.ceil((count - 1) / max(1, most - 1)))
+    return slice((count - 1) % step, None, step)

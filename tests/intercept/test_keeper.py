@@ -199,7 +199,7 @@ def test_inplace_that_is_off_writes_nothing() -> None:
 
 def test_parameters_are_copied_at_once() -> None:
     model = nn.Linear(4, 4)
-    keeper = Keeper(model)
+    keeper = Keeper(model.modules())
     kept = keeper.keep(model.weight)
     assert kept.storage_key != model.weight.untyped_storage()._cdata
     assert keeper.keep(model.weight) is kept

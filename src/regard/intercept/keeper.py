@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
+from itertools import chain
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
@@ -17,9 +18,11 @@ class Keeper:
     before (a reused cache); all others are kept by reference, and copied when a write comes.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        owned = [*model.parameters(), *model.buffers()]
-        self._owned = {storage_key(tensor) for tensor in owned}
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        owned = chain.from_iterable(
+            chain(module._parameters.values(), module._buffers.values()) for module in modules
+        )
+        self._owned = {storage_key(tensor) for tensor in owned if tensor is not None}
         self._by_storage: dict[int, WeakSet[Kept]] = {}
         self._copies: WeakValueDictionary[tuple[object, ...], Kept] = WeakValueDictionary()
 

@@ -14,6 +14,7 @@ from regard.intercept.sdpa import FusedAttention
 from regard.intercept.softmax import SoftmaxAttention
 
 Handler = Callable[..., Any]
+_is_compiling = torch.compiler.is_compiling
 
 
 class Mechanism(Protocol):
@@ -40,6 +41,7 @@ class Interceptor(TorchFunctionMode):
         for mechanism in mechanisms:
             self._handlers |= mechanism.functions()
         self._writers: dict[Any, Written | None] = {}
+        self._plain: set[Any] = set()  # functions that neither attend nor overwrite
 
     def close(self) -> None:
         """Let go of everything, so that the recording and the model live only as long as asked."""
@@ -49,6 +51,14 @@ class Interceptor(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if _is_compiling():
+            return func(*args, **(kwargs or {}))
+        if (
+            func in self._plain
+            and not self.softmax.is_following
+            and not (kwargs and "out" in kwargs)
+        ):
+            return func(*args, **(kwargs or {}))  # most calls: as little as possible is done here
         kwargs = kwargs or {}
         if _must_not_record():
             return func(*args, **kwargs)
@@ -73,6 +83,8 @@ class Interceptor(TorchFunctionMode):
             written = self._writers[func]
         except KeyError:
             written = self._writers[func] = writer(func)
+            if written is None:
+                self._plain.add(func)
         if written is not None:
             self._keeper.before_write(written(args, kwargs))
 
@@ -83,9 +95,8 @@ class Interceptor(TorchFunctionMode):
 
 
 def _must_not_record() -> bool:
-    """While a graph is compiled, a function is transformed, or a checkpoint is run again."""
+    """While a function is transformed, or a checkpoint is run again."""
     return (
-        torch.compiler.is_compiling()
-        or torch._C._functorch.peek_interpreter_stack() is not None
+        torch._C._functorch.peek_interpreter_stack() is not None
         or torch._C._current_graph_task_id() != -1
     )

@@ -48,7 +48,7 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
         raise CaptureError(f"keep={keep!r} is not one of {', '.join(get_args(Keep))}")
     recording = Recording()
     stack = ModuleStack(model)
-    recorder = Recorder(recording, stack, Keeper(model), layers, keep)
+    recorder = Recorder(recording, stack, Keeper(stack.modules.values()), layers, keep)
     interceptor = Interceptor(recorder)
     stack.attach()
     try:

@@ -48,21 +48,24 @@ class ModuleStack:
 
     def __init__(self, model: nn.Module) -> None:
         self._thread = threading.get_ident()
-        self._paths = {id(m): _without_wrappers(path) for path, m in model.named_modules()}
+        self.modules = dict(model.named_modules())
+        self._paths = {
+            id(m): _without_wrappers(path)
+            for path, m in self.modules.items()
+            if not isinstance(m, torch.jit.ScriptModule)
+        }
         self._outside = Frame("", model)
         self._frames: list[Frame] = []
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self.model = model
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
-        self.sealed = [
-            path for path, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)
-        ]
+        self.sealed = [path for path, m in self.modules.items() if id(m) not in self._paths]
 
     def attach(self) -> None:
         """Start to follow the model's modules."""
-        for module in self.model.modules():
-            if not isinstance(module, torch.jit.ScriptModule):
+        for module in self.modules.values():
+            if id(module) in self._paths:
                 self._handles += [
                     module.register_forward_pre_hook(self._enter),
                     module.register_forward_hook(self._leave, always_call=True),
