@@ -40,7 +40,7 @@ def _hooks(part: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
     return [
         (name, tuple(id(hook) for hook in hooks.values()))
         for name, hooks in vars(part).items()
-        if name.endswith("_hooks")
+        if name.endswith("_hooks") and isinstance(hooks, dict)
     ]
 
 
