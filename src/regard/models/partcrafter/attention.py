@@ -102,12 +102,14 @@ def _objects(
 
 def _together(x: Tensor, parts: int) -> Tensor:
     """(objects · parts, heads, tokens, d) as (objects, heads, parts · tokens, d)."""
-    return x.unflatten(0, (-1, parts)).transpose(1, 2).flatten(2, 3)
+    rows, heads, tokens, d = x.shape
+    return x.reshape(rows // parts, parts, heads, tokens, d).transpose(1, 2).flatten(2, 3)
 
 
 def _apart(x: Tensor, tokens: int) -> Tensor:
     """The inverse of `_together`, whatever the number of parts."""
-    return x.unflatten(2, (-1, tokens)).transpose(1, 2).flatten(0, 1)
+    objects, heads, _, d = x.shape
+    return x.reshape(objects, heads, -1, tokens, d).transpose(1, 2).flatten(0, 1)
 
 
 class FeedForward(nn.Module):
@@ -115,7 +117,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.net = nn.ModuleList([_Gelu(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)])
+        self.net = nn.ModuleList(
+            [_Gelu(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) to (..., width)."""

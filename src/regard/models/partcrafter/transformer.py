@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.errors import CheckpointError, InputError
+from regard.errors import InputError
 from regard.models.partcrafter.attention import FeedForward, InterleavedAttention
 
 
@@ -79,7 +79,7 @@ class TimeProjection(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, attention to the image, feed-forward; late blocks take an early one's skip."""
+    """Self-attention, attention to the image, feed-forward; late blocks take a skip."""
 
     def __init__(self, config: TransformerConfig, index: int) -> None:
         super().__init__()
@@ -103,8 +103,8 @@ class Block(nn.Module):
             x = self.skip_norm(self.skip_linear(torch.cat([skip, x], -1)))
         x = x + self.attn1(self.norm1(x), parts=parts)
         x = x + self.attn2(self.norm2(x), image, parts)
-        x = x + self.ff(self.norm3(x))
-        return x
+        result: Tensor = x + self.ff(self.norm3(x))
+        return result
 
 
 class PartTransformer(nn.Module):
@@ -172,17 +172,3 @@ class PartTransformer(nn.Module):
             )
         result: Tensor = self.part_embedding(part_ids)
         return result
-
-
-def require_fit(missing: Sequence[str], unexpected: Sequence[str], where: str) -> None:
-    """Refuse weights that are not those of the network.
-
-    Raises:
-        CheckpointError: Tensors are missing, or unknown ones are there.
-    """
-    if missing or unexpected:
-        raise CheckpointError(
-            f"{where}: {len(missing)} tensors missing ({', '.join(missing[:3])} ...), "
-            f"{len(unexpected)} unknown ({', '.join(unexpected[:3])} ...); "
-            "expected the weights that belong to its config.json"
-        )

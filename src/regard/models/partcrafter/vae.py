@@ -47,7 +47,8 @@ class SelfBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(parts, tokens, width) to the same."""
         x = x + self.attn1(self.norm1(x))
-        return x + self.ff(self.norm3(x))
+        result: Tensor = x + self.ff(self.norm3(x))
+        return result
 
 
 class PointBlock(nn.Module):
@@ -62,14 +63,17 @@ class PointBlock(nn.Module):
     def forward(self, points: Tensor, tokens: Tensor) -> Tensor:
         """(parts, points, width) to the same."""
         points = points + self.attn2(self.norm2(points), tokens)
-        return points + self.ff(self.norm3(points))
+        result: Tensor = points + self.ff(self.norm3(points))
+        return result
 
 
 class _Decoder(nn.Module):
     def __init__(self, config: FieldDecoderConfig) -> None:
         super().__init__()
         width, heads = config.width_decoder, config.num_attention_heads
-        blocks: list[nn.Module] = [SelfBlock(width, heads) for _ in range(config.num_layers_decoder)]
+        blocks: list[nn.Module] = [
+            SelfBlock(width, heads) for _ in range(config.num_layers_decoder)
+        ]
         self.blocks = nn.ModuleList([*blocks, PointBlock(width, heads)])
         self.proj_query = nn.Linear(3 + 6 * config.embed_frequency, width)
         self.norm_out = nn.LayerNorm(width)
