@@ -79,7 +79,8 @@ class InterleavedAttention(nn.Module):
         return (*self._heads(self.to_q(x), 1), *self._heads(joined, 2))
 
     def _heads(self, joined: Tensor, pieces: int) -> tuple[Tensor, ...]:
-        cut: Tensor = joined.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        rows, tokens, _ = joined.shape
+        cut = joined.reshape(rows, tokens, self.num_heads, -1).transpose(1, 2)
         return cut.chunk(pieces, dim=-1)
 
 
