@@ -193,14 +193,14 @@ def generate(
     picture = photo if isinstance(photo, Image.Image) else read_image(photo)
     seen = ObjectPhoto.whole(picture) if mask is None else ObjectPhoto.cut_out(picture, mask)
     flow = RectifiedFlow.from_json(steps, networks.schedule)
-    start = noise(networks, parts, tokens, seed)
+    start, keys = noise(networks, parts, tokens, seed), image_keys(networks, seen)
     watch = Watch(
         config=networks.transformer.config,
         parts=parts,
         tokens=tokens,
         guided=guidance > 1,
         times=list(zip(flow.sigmas.tolist(), flow.timesteps.tolist(), strict=False)),
-        keys=image_keys(networks, seen),
+        keys=keys,
         keep_steps=[_step(step, steps) for step in keep_steps],
         keep_layers=keep_layers,
         between_parts=between_parts,
@@ -218,7 +218,7 @@ def generate(
         photo=seen,
         latents=latents,
         meshes=tuple(_meshes(networks, latents, depth, coarse_depth)),
-        attention=_gathered(watch, flow),
+        attention=_gathered(watch, flow, keys),
         seed=seed,
         guidance=guidance,
     )
@@ -257,7 +257,7 @@ def _meshes(
         yield mesh
 
 
-def _gathered(watch: Watch, flow: RectifiedFlow) -> PartAttention:
+def _gathered(watch: Watch, flow: RectifiedFlow, keys: GridTokens) -> PartAttention:
     blocks = tuple(sorted({block for _, block in watch.means}))
     if not blocks:
         raise InputError(
@@ -273,7 +273,7 @@ def _gathered(watch: Watch, flow: RectifiedFlow) -> PartAttention:
         blind_blocks=tuple(b for b in range(watch.config.num_layers) if b not in blocks),
         sigmas=tuple(flow.sigmas[:-1].tolist()),
         timesteps=tuple(flow.timesteps.tolist()),
-        keys=watch.keys,
+        keys=keys,
         recording=watch.recording,
         between=_stacked(watch.between, flow.steps, among) if among else None,
     )
