@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import regard.parts
+import regard.parts.generation
 from regard.errors import InputError, ModelNotFound, SelectionError
 from regard.models.partcrafter.checkpoint import PartCrafter
 from regard.models.partcrafter.photo import ObjectPhoto
-from regard.parts import Generation, generate
+from regard.parts.generation import Generation, generate
 
 TINY: dict[str, Any] = {"steps": 4, "tokens": 16, "depth": 5, "coarse_depth": None}
 
@@ -25,7 +25,7 @@ TINY: dict[str, Any] = {"steps": 4, "tokens": 16, "depth": 5, "coarse_depth": No
 def generation(model: PartCrafter, official: dict[str, Tensor], parity: Path) -> Generation:
     """The run of the reference: its noise, its photo."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(regard.parts, "noise", lambda *_: official["latents"][0])
+    patch.setattr(regard.parts.generation, "noise", lambda *_: official["latents"][0])
     made = generate(
         parity / "image.png", 3, model=model, **TINY, between_parts=True, keep_steps=(0, -1)
     )

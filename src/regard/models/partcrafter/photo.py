@@ -81,14 +81,6 @@ class ObjectPhoto:
         return cls(photo, _crop_on_white(picture, box), view.crop(box))
 
 
-def alpha_of(image: Image.Image) -> Image.Image | None:
-    """The alpha channel of an opened picture if it says where an object is, else None."""
-    if not image.has_transparency_data:
-        return None
-    alpha = image.convert("RGBA").getchannel("A")
-    return alpha if len(alpha.getcolors() or ()) > 1 else None
-
-
 def _at_most(longest: int, size_hw: tuple[int, int]) -> tuple[int, int]:
     if max(size_hw) <= longest:
         return size_hw

@@ -7,7 +7,8 @@ from PIL import Image
 
 from regard.analysis.parts import relative_entropy
 from regard.errors import SelectionError
-from regard.parts import Generation, Pick
+from regard.parts.attention import Pick
+from regard.parts.generation import Generation
 from regard.render import Look, Picture, draw_heads, draw_layers, draw_matrix
 from regard.render.owners import draw_owners
 from regard.render.palette import distinct

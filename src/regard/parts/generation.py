@@ -1,6 +1,5 @@
-"""From a photo to the parts of a 3D object, and which of its pixels shaped which part."""
+"""From a photo to the parts of a 3D object."""
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -10,115 +9,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from regard.attention import indices
 from regard.errors import InputError, SelectionError
 from regard.intercept.record import record
-from regard.media.image import read_image
+from regard.media.image import read_cutout, upright_rgb
 from regard.models.partcrafter.checkpoint import PartCrafter, load
 from regard.models.partcrafter.denoise import TOKENS, denoise, image_tokens, noise
 from regard.models.partcrafter.flow import RectifiedFlow
 from regard.models.partcrafter.photo import ObjectPhoto
 from regard.models.partcrafter.surface import Mesh, sample, skin
-from regard.models.partcrafter.watch import LAYERS, Layout, Watch
-from regard.recording import Recording
-from regard.spread import Between
+from regard.models.partcrafter.watch import LAYERS, Watch
+from regard.parts.attention import PartAttention
 from regard.tokens import GridTokens
-
-logger = logging.getLogger("regard")
-
-Pick = int | Sequence[int] | slice | None
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class PartAttention:
-    """What each part looked at in the photo, over all steps, layers and heads of a run.
-
-    Weights are those of the rows that see the image, averaged over a part's latent tokens; the
-    token that tells the time is left out.
-
-    Attributes:
-        means: float32 (steps, layers, parts, heads, keys).
-        entropies: float32 (steps, layers, parts, heads), mean entropy of a token's row, in nats.
-        blocks: Transformer block of each entry of the layer axis.
-        layouts: "local" (parts attend one by one) or "global" (together), likewise.
-        blind_blocks: Blocks that read zeros instead of the image; nothing is drawn for them.
-        sigmas: Share of noise before each step.
-        timesteps: Time of each step, 1000 to 0.
-        keys: What the keys stand for: the class token, then patches on the photo.
-        recording: Every call of the steps and layers that were kept, one for each part.
-        between: float32 (steps, global layers, parts, parts): what the tokens of a part read of
-            each part; None if it was not asked for.
-    """
-
-    means: Tensor
-    entropies: Tensor
-    blocks: tuple[int, ...]
-    layouts: tuple[Layout, ...]
-    blind_blocks: tuple[int, ...]
-    sigmas: tuple[float, ...]
-    timesteps: tuple[float, ...]
-    keys: GridTokens
-    recording: Recording
-    between: Tensor | None = None
-
-    def weights(self, *, steps: Pick = None, layers: Pick = None, heads: Pick = None) -> Tensor:
-        """Mean weights of each part over a choice of steps, layers and heads.
-
-        Args:
-            steps: Indices of steps; None for all.
-            layers: Indices on the layer axis (see `blocks`); None for all.
-            heads: Indices of heads; None for all.
-
-        Returns:
-            (parts, keys); each row sums to 1, the class token included.
-
-        Raises:
-            SelectionError: An index that does not exist.
-        """
-        chosen = self.means
-        for axis, (name, pick) in enumerate((("step", steps), ("layer", layers))):
-            chosen = chosen.index_select(axis, _indices(pick, chosen.shape[axis], name))
-        chosen = chosen.index_select(3, _indices(heads, chosen.shape[3], "head"))
-        return chosen.mean((0, 1, 3))
-
-    def heat(
-        self,
-        *,
-        size_hw: tuple[int, int] | None = None,
-        between: Between = "linear",
-        steps: Pick = None,
-        layers: Pick = None,
-        heads: Pick = None,
-        centred: bool = False,
-    ) -> Tensor:
-        """Weight per pixel of the photo, for each part.
-
-        Args:
-            size_hw: Size of the maps; by default the photo's.
-            between: "cells" or "linear", as for every layout of tokens.
-            steps: As for `weights`.
-            layers: As for `weights`.
-            heads: As for `weights`.
-            centred: Subtract the mean over parts: background patches that every part looks at
-                (DINOv2 has some) cancel, what a part looks at more than the others stays.
-
-        Returns:
-            (parts, height, width); NaN where the model did not see the photo.
-        """
-        weights = self.weights(steps=steps, layers=layers, heads=heads)
-        if centred:
-            weights = weights - weights.mean(0, keepdim=True)
-        return self.keys.to_pixels(weights, size_hw, between=between)
-
-    @property
-    def class_mass(self) -> Tensor:
-        """What the class token took, mean over heads: (steps, layers, parts)."""
-        return self.means[..., 0].mean(-1)
-
-    def part_at(self, x: float, y: float) -> Tensor:
-        """How the attention on a point of the photo divides among parts: (parts,), sums to 1."""
-        column = self.weights()[:, self.keys.at(x, y)]
-        return column / column.sum()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -170,8 +71,8 @@ def generate(
         photo: A file or an RGB picture.
         parts: How many parts to make.
         model: A PartCrafter checkpoint folder, or one that is loaded.
-        mask: Grey picture of the photo's size, 255 on the object: it is cut out and centred.
-            Without, the photo is taken as it is.
+        mask: Grey picture of the photo's size, 255 on the object: it is cut out and centred. By
+            default the file's alpha channel; where there is none, the photo is taken as it is.
         steps: Denoising steps.
         guidance: Classifier-free guidance; 1 turns it off.
         seed: For the noise.
@@ -190,8 +91,7 @@ def generate(
         MediaError: The photo cannot be read.
     """
     networks = model if isinstance(model, PartCrafter) else load(Path(model))
-    picture = photo if isinstance(photo, Image.Image) else read_image(photo)
-    seen = ObjectPhoto.whole(picture) if mask is None else ObjectPhoto.cut_out(picture, mask)
+    seen = _object_photo(photo, mask)
     flow = RectifiedFlow.from_json(steps, networks.schedule)
     start, keys = noise(networks, parts, tokens, seed), image_keys(networks, seen)
     watch = Watch(
@@ -224,6 +124,17 @@ def generate(
     )
 
 
+def _object_photo(
+    photo: str | PathLike[str] | Image.Image, mask: Image.Image | None
+) -> ObjectPhoto:
+    if isinstance(photo, Image.Image):
+        picture, alpha = upright_rgb(photo), None
+    else:
+        picture, alpha = read_cutout(photo)
+    mask = alpha if mask is None else mask
+    return ObjectPhoto.whole(picture) if mask is None else ObjectPhoto.cut_out(picture, mask)
+
+
 def image_keys(model: PartCrafter, photo: ObjectPhoto) -> GridTokens:
     """What the image tokens stand for on the photo: the class token, then patches."""
     picture = photo.picture
@@ -243,18 +154,16 @@ def image_keys(model: PartCrafter, photo: ObjectPhoto) -> GridTokens:
 def _meshes(
     model: PartCrafter, latents: Tensor, depth: int, coarse_depth: int | None
 ) -> Iterable[Mesh | None]:
-    for index, latent in enumerate(latents):
+    for latent in latents:
         with torch.no_grad():
             tokens = model.decoder.tokens(latent[None])
 
             def field(points: Tensor, tokens: Tensor = tokens) -> Tensor:
                 return model.decoder.values(tokens, points[None])[0, :, 0]
 
-            values = sample(field, depth, coarse_depth=coarse_depth, device=latents.device)
-        mesh = skin(values)
-        if mesh is None:
-            logger.warning("part %d has no surface: its field is nowhere zero", index)
-        yield mesh
+            coarse = None if coarse_depth is None else min(coarse_depth, depth)
+            values = sample(field, depth, coarse_depth=coarse, device=latents.device)
+        yield skin(values)
 
 
 def _gathered(watch: Watch, flow: RectifiedFlow, keys: GridTokens) -> PartAttention:
@@ -287,8 +196,3 @@ def _step(step: int, steps: int) -> int:
     if not -steps <= step < steps:
         raise SelectionError(f"step {step} does not exist; there are {steps} (0..{steps - 1})")
     return step % steps
-
-
-def _indices(pick: Pick, count: int, what: str) -> Tensor:
-    found = indices(pick, count, what)
-    return torch.arange(count) if found is None else found
