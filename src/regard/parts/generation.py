@@ -117,7 +117,7 @@ def generate(
     return Generation(
         photo=seen,
         latents=latents,
-        meshes=tuple(_meshes(networks, latents, depth, coarse_depth)),
+        meshes=tuple(meshes_of(networks, latents, depth, coarse_depth)),
         attention=_gathered(watch, flow, keys),
         seed=seed,
         guidance=guidance,
@@ -151,9 +151,10 @@ def image_keys(model: PartCrafter, photo: ObjectPhoto) -> GridTokens:
     )
 
 
-def _meshes(
+def meshes_of(
     model: PartCrafter, latents: Tensor, depth: int, coarse_depth: int | None
 ) -> Iterable[Mesh | None]:
+    """The surface of each part, made when it is asked for; arguments as for `generate`."""
     for latent in latents:
         with torch.no_grad():
             tokens = model.decoder.tokens(latent[None])
