@@ -10,7 +10,7 @@ from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import NO_SOFTMAX, NO_VALUES, SoftmaxAttention
 from regard.recording import Unrecorded, matches
 
-ATTENTION_NAME = re.compile(r"(attn|attention)(?!\w*output$)", re.IGNORECASE)
+ATTENTION_NAME = re.compile(r"(attn|attention)(?!\w*output$)|(mh[cs]?a|mla)$", re.IGNORECASE)
 """Names of classes that attend; LxmertAttentionOutput comes after attention and does not."""
 NOT_SEEN = (
     "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
