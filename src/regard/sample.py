@@ -58,7 +58,9 @@ class OutputSample:
         """Sample of (batch, heads or key-value heads, keys, d) and (batch, heads, queries, d)."""
         count, queries, width = outputs.shape[1:]
         sizes = (count, queries, width)
-        heads, rows, channels = (spread(n, most) for n, most in zip(sizes, _most.get(), strict=True))
+        heads, rows, channels = (
+            spread(n, most) for n, most in zip(sizes, _most.get(), strict=True)
+        )
         chosen = tuple(range(count)[heads])
         group = max(1, count // values.shape[1])  # queries may share key-value heads
         held: Any = heads if group == 1 else [head // group for head in chosen]

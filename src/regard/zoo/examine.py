@@ -1,6 +1,7 @@
 """One entry of the zoo run for real: plainly, counted, and recorded in both forms."""
 
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -58,6 +59,15 @@ class Finding:
         """The larger of the two errors."""
         return max(self.output_error, self.weights_error)
 
+    def cells(self) -> dict[str, str]:
+        """What a table says, by its columns."""
+        return {
+            "calls": self.calls or "none",
+            "softmaxes": str(self.softmaxes),
+            "largest error": f"{self.error:.1e}" if self.calls else "",
+            "not recorded": _summary(self.unrecorded),
+        }
+
     def problems(self, entry: Entry) -> list[str]:
         """What is not as the entry says it must be; empty if all is well."""
         expected = entry.count if entry.softmaxes is None else entry.softmaxes
@@ -71,7 +81,9 @@ class Finding:
         if not self.error <= EXACT:
             found.append(f"error {self.error:.1e} is above {EXACT:.0e}")
         if self.control_error < 1000 * EXACT:
-            found.append(f"wrong weights differ by {self.control_error:.1e} only: nothing is proven")
+            found.append(
+                f"wrong weights differ by {self.control_error:.1e} only: nothing is proven"
+            )
         if not _as_listed(self.unrecorded, entry.unrecorded):
             listed = "; ".join(f"{item.layer}: {item.reason}" for item in self.unrecorded)
             found.append(f"not recorded: {listed or 'nothing'}, expected {entry.unrecorded}")
@@ -164,9 +176,13 @@ def _worst(errors: Iterable[float]) -> float:
     return max((math.inf if math.isnan(error) else error for error in errors), default=0.0)
 
 
-def _as_listed(
-    found: tuple[Unrecorded, ...], expected: tuple[tuple[str, str], ...]
-) -> bool:
+def _summary(unrecorded: tuple[Unrecorded, ...]) -> str:
+    """Reasons with how many layers each is for; of a reason, what stands before its details."""
+    reasons = Counter(re.split(r"[:,;]", item.reason)[0] for item in unrecorded)
+    return "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+
+
+def _as_listed(found: tuple[Unrecorded, ...], expected: tuple[tuple[str, str], ...]) -> bool:
     return len(found) == len(expected) and all(
         item.layer.endswith(end) and reason in item.reason
         for item, (end, reason) in zip(found, expected, strict=True)

@@ -95,8 +95,12 @@ def _decoder() -> Made:
 
 
 def _one(
-    name: str, module: Callable[[], nn.Module], calls: str, softmaxes: int | None = None,
-    because: str = "", **inputs: tuple[int, ...],
+    name: str,
+    module: Callable[[], nn.Module],
+    calls: str,
+    softmaxes: int | None = None,
+    because: str = "",
+    **inputs: tuple[int, ...],
 ) -> Entry:
     def make() -> Made:
         return module(), normals(**inputs)()

@@ -54,3 +54,20 @@ def tensors(output: Any) -> list[Tensor]:
     if isinstance(output, (list, tuple)):
         return [tensor for item in output for tensor in tensors(item)]
     return []
+
+
+IMAGE_TOKEN = 40
+"""Stands in a text where an image belongs."""
+
+
+def looking(
+    count: int, side: int = 64, token: int = IMAGE_TOKEN, **more: Any
+) -> Callable[[], dict[str, Any]]:
+    """An image, and a text that holds so many places for it."""
+    text = torch.tensor([[3, *[token] * count, 5, 6, 7]])
+    return lambda: {"pixel_values": image(side=side), "input_ids": text, **more}
+
+
+def written(**more: Any) -> Callable[[], dict[str, Any]]:
+    """An image, and the first words of an answer."""
+    return lambda: {"pixel_values": image(), "decoder_input_ids": ids(), **more}
