@@ -9,7 +9,7 @@ import torch
 import regard
 from regard.errors import NothingRecorded
 from regard.inventory import Layer
-from regard.zoo import entry
+from regard.zoo import named
 from regard.zoo.inputs import image
 
 
@@ -25,7 +25,7 @@ from regard.zoo.inputs import image
     ids=["mapping", "batch", "list", "tuple", "tensor"],
 )
 def test_layers_of_a_vit(inputs: Any) -> None:
-    model, _ = entry("vit").build()
+    model, _ = named("vit").build()
     found = regard.layers(model, inputs)
     assert [layer.kind for layer in found] == ["dot_product"] * 2, "17 tokens, more than 2·d = 16"
     assert {layer.shape for layer in found} == {(1, 4, 17, 17)}
@@ -35,7 +35,7 @@ def test_layers_of_a_vit(inputs: Any) -> None:
 
 
 def test_what_cannot_be_recorded_is_told() -> None:
-    found = regard.layers(*entry("mask2former resnet").build())
+    found = regard.layers(*named("mask2former resnet").build())
     assert len(found) == 4
     assert "deformable" in found.unrecorded[0].reason
 

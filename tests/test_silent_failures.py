@@ -15,7 +15,7 @@ import regard
 from recorded import FunctionAttention, only, random
 from regard import GridTokens, ViewTransform
 from regard.errors import GeometryError, NothingRecorded, SelectionError
-from regard.zoo import entry
+from regard.zoo import named
 from regard.zoo.entry import lively, of_transformers
 from regard.zoo.inputs import pixels, tensors
 from regard.zoo.sizes import VIT
@@ -69,7 +69,7 @@ def test_2_no_other_method_stands_in() -> None:
 
 def test_3_attentions_that_a_fused_model_does_not_return_are_recorded() -> None:
     """Asked for attentions, a fused DETR of transformers returns empty tuples."""
-    model, inputs = entry("detr").build()
+    model, inputs = named("detr").build()
     assert isinstance(inputs, dict)
     with torch.no_grad(), regard.record(model) as recording:
         output = model(**inputs, output_attentions=True)
@@ -107,7 +107,7 @@ def test_4_registers_are_no_patches() -> None:
 
 def test_4_windows_are_windows() -> None:
     """Swin's windows have no row of the whole picture; they come as a batch of windows."""
-    model, inputs = entry("swin").build()
+    model, inputs = named("swin").build()
     assert isinstance(inputs, dict)
     with torch.no_grad(), regard.record(model) as recording:
         model(**inputs)

@@ -16,7 +16,7 @@ import regard
 from regard import Attention, Recording
 from regard.attention import DotProductAttention
 from regard.intercept.recorder import Keep
-from regard.zoo import entry
+from regard.zoo import named
 from regard.zoo.entry import Made, lively, run
 
 EXACT = 5e-6
@@ -50,7 +50,7 @@ ATTENTIONS = {
 
 @cache
 def built(name: str) -> Made:
-    return entry(name).build()
+    return named(name).build()
 
 
 @cache
@@ -127,7 +127,7 @@ def test_files_keep_every_bit(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ATTENTIONS)
 def test_records_equal_what_an_eager_model_returns(name: str) -> None:
-    model, inputs = entry(name).build()
+    model, inputs = named(name).build()
     model.set_attn_implementation("eager")  # type: ignore[operator]
     assert isinstance(inputs, dict)
     with regard.record(model, keep="qk") as recording:
@@ -172,7 +172,7 @@ def test_a_fused_encoder_differs_by_rounding_alone() -> None:
 
 def test_every_word_of_a_generated_caption_is_one_pass() -> None:
     """With a growing cache each step asks with one query and sees one more key."""
-    model, inputs = entry("blip").build()
+    model, inputs = named("blip").build()
     assert isinstance(inputs, dict)
     words = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False}
     with torch.no_grad():

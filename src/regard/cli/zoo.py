@@ -101,7 +101,8 @@ def _progress(entries: list["Entry"]) -> Iterator["Entry"]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("zoo", total=len(entries))
         for entry in entries:
             progress.update(task, description=entry.name)

@@ -1,4 +1,4 @@
-"""A zoo of small models with random weights: what recording does, shown architecture by architecture.
+"""A zoo of small models with random weights: what recording does, one by one.
 
 One room is one module with `ENTRIES`, one line a model. `examine` runs an entry: every softmax
 that torch runs is accounted for, every recorded weight is checked against the model's own output,
@@ -51,7 +51,7 @@ def find(pattern: str = "*") -> "dict[str, list[Entry]]":
     return {name: entries for name, entries in found.items() if entries}
 
 
-def entry(name: str) -> "Entry":
+def named(name: str) -> "Entry":
     """The entry of this name.
 
     Raises:

@@ -3,7 +3,7 @@
 from regard.zoo.entry import Entry, config
 from regard.zoo.entry import of_transformers as hf
 from regard.zoo.inputs import normals, pixels
-from regard.zoo.sizes import SWIN, VIT, resnet, swin
+from regard.zoo.sizes import VIT, swin
 
 STAGES = [f"stage{n}" for n in (1, 2, 3, 4)]
 FOUR_LAYERS = {**VIT, "num_hidden_layers": 4}

@@ -1,7 +1,6 @@
 """One entry of the zoo run for real: plainly, counted, and recorded in both forms."""
 
 import math
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -71,7 +70,7 @@ class Finding:
     def problems(self, entry: Entry) -> list[str]:
         """What is not as the entry says it must be; empty if all is well."""
         expected = entry.count if entry.softmaxes is None else entry.softmaxes
-        found = [f"left changed by recording: {name}" for name in self.changed]
+        found = [f"recording left something in {name or 'the model'}" for name in self.changed]
         if self.output_change > entry.output_change:
             found.append(f"outputs changed by {self.output_change:.1e}")
         if self.calls != entry.calls:
@@ -178,8 +177,8 @@ def _worst(errors: Iterable[float]) -> float:
 
 def _summary(unrecorded: tuple[Unrecorded, ...]) -> str:
     """Reasons with how many layers each is for; of a reason, what stands before its details."""
-    reasons = Counter(re.split(r"[:,;]", item.reason)[0] for item in unrecorded)
-    return "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+    reasons = Counter(item.reason.partition(":")[0] for item in unrecorded)
+    return "; ".join(f"{reason} ({count})" for reason, count in reasons.items())
 
 
 def _as_listed(found: tuple[Unrecorded, ...], expected: tuple[tuple[str, str], ...]) -> bool:

@@ -7,7 +7,7 @@ import torch
 from regard.zoo.entry import Entry, config
 from regard.zoo.entry import of_transformers as hf
 from regard.zoo.inputs import ids, image, normal, pixels_and_text
-from regard.zoo.sizes import SWIN, TEXT, VIT, resnet
+from regard.zoo.sizes import TEXT, VIT, resnet
 
 BOTH = pixels_and_text()
 PAIR = {"text_config": TEXT, "vision_config": VIT, "projection_dim": 16}

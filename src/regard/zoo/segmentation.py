@@ -7,7 +7,7 @@ import torch
 from regard.zoo.entry import Entry, config
 from regard.zoo.entry import of_transformers as hf
 from regard.zoo.inputs import frames, ids, image, pixels
-from regard.zoo.sizes import DETR, SWIN, TEXT, VIT, resnet, swin
+from regard.zoo.sizes import DETR, TEXT, VIT, resnet, swin
 
 DEFORMABLE = ("attn", "deformable attention")
 MASK2FORMER = {
