@@ -52,4 +52,4 @@ def _centre(decoder: FieldDecoder) -> None:
     with torch.no_grad():
         points = torch.rand(1, 500, 3) * 2 - 1
         values = decoder(torch.randn(1, 16, DECODER["latent_channels"]), points)
-        decoder.decoder.proj_out.bias += values.median()
+        decoder.decoder.proj_out.bias.add_(values.median())

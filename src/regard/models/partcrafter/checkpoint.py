@@ -104,7 +104,7 @@ def _require_widths(
     folder: Path, config: TransformerConfig, decoder: FieldDecoderConfig, encoder: nn.Module
 ) -> None:
     """The three networks must have been trained together."""
-    width = encoder.config.hidden_size
+    width = encoder.get_parameter("layernorm.weight").numel()
     if width != config.cross_attention_dim or decoder.latent_channels != config.in_channels:
         raise CheckpointError(
             f"the networks in {folder} do not fit together: the transformer reads image tokens of "
