@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from regard.models.registry import load as load_model
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
+    from regard.prompt import watch_prompt
     from regard.recording import Recording
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
@@ -39,6 +40,7 @@ _HOME = {
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
     "rollout": "regard.analysis.rollout:rollout",
+    "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
 
@@ -59,6 +61,7 @@ __all__ = [
     "load_model",
     "record",
     "rollout",
+    "watch_prompt",
 ]
 
 

@@ -43,7 +43,6 @@ def zoo(pattern: str = "*", /, *, names: Annotated[bool, Parameter(name="--list"
     for room, entries in rooms.items():
         done = [_examined(next(progress)) for _ in entries]
         console.print(_table(ROOMS[room], done))
-        console.print()
         rows += done
     next(progress, None)
     return _told(rows)

@@ -114,8 +114,8 @@ def continued(
     if base in {"dropout", "dropout1d", "alpha_dropout", "feature_dropout"}:
         return _dropout(trace, args, kwargs)
     if not _axes_hold(trace, before, out.shape):
-        axes = tuple(a if a is not None and -a <= out.dim() else None for a in trace.axes)
-        return replace(trace.lose(f"{name} changes its token axes"), axes=axes)
+        rows, columns = (a if a is not None and -a <= out.dim() else None for a in trace.axes)
+        return replace(trace.lose(f"{name} changes its token axes"), axes=(rows, columns))
     if base in ("linear", "conv2d") and place == 0:
         return _mix_heads(trace, base, args, kwargs, keep, before)
     operands = _pointwise(base, args, kwargs, place)

@@ -11,14 +11,14 @@ SOFTMAXES = ("_softmax", "_safe_softmax")
 FUSED = ("_scaled_dot_product", "_native_multi_head_attention", "_transformer_encoder_layer_fwd")
 
 
-class Census(TorchDispatchMode):
+class Census(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts softmaxes while it is active, those inside fused kernels included.
 
     A softmax over one number, or of nothing, weighs nothing and does not count.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.softmaxes = 0
 
     def __torch_dispatch__(

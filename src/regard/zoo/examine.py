@@ -142,7 +142,7 @@ def way(call: Attention) -> Literal["sdpa", "softmax", "explicit", "deformable"]
 
 def by_kind(calls: Iterable[Attention]) -> str:
     """Calls counted by their way, such as "4 sdpa, 2 softmax"."""
-    counts = Counter(way(call) for call in calls)
+    counts: Counter[str] = Counter(way(call) for call in calls)
     order = ("sdpa", "softmax", "explicit", "deformable")
     return ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
 
