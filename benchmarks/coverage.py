@@ -1,13 +1,16 @@
 """Which architectures are recorded, and how exactly: the tables of docs/coverage.md.
 
-The entries of a library that is not installed keep the rows that they have.
+`python -m benchmarks.coverage ROOM...` runs some rooms of the zoo only. Where a library is not
+installed, the table of its room stays as it is.
 """
 
+import sys
 import warnings
 from typing import Any
 
 import torch
 
+from benchmarks.__main__ import write_pages
 from benchmarks.measure import report
 from regard.zoo import ROOMS, room
 from regard.zoo.entry import Entry
@@ -26,13 +29,14 @@ def row(entry: Entry) -> dict[str, Any]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    for name in ROOMS:
+    for name in sys.argv[1:] or ROOMS:
         entries = room(name)
         missing = {entry.missing for entry in entries} - {""}
         if missing:
             print(f"{ROOMS[name]}: {'; '.join(sorted(missing))}; its table stays as it is")
         else:
             report(f"coverage_{name}", [row(entry) for entry in entries])
+    write_pages()
 
 
 if __name__ == "__main__":
