@@ -41,6 +41,8 @@ def zoo(pattern: str = "*", /, *, names: Annotated[bool, Parameter(name="--list"
     rows: list[Row] = []
     progress = _progress([entry for entries in rooms.values() for entry in entries])
     for room, entries in rooms.items():
+        if rows:
+            console.print()
         done = [_examined(next(progress)) for _ in entries]
         console.print(_table(ROOMS[room], done))
         rows += done
