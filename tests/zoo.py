@@ -398,8 +398,6 @@ def decoder() -> Built:
     }
 
 
-DEFORMABLE = ("attn", "deformable attention")
-
 ROWS = [
     Row("vit", vit_like("ViT"), 2, attentions=("attentions",)),
     Row("vit eager", vit_like("ViT", attn_implementation="eager"), 2, attentions=("attentions",)),
@@ -446,8 +444,8 @@ ROWS = [
         5,
         attentions=("encoder_attentions", "decoder_attentions", "cross_attentions"),
     ),
-    Row("mask2former resnet", mask2former("resnet"), 4, unrecorded=(DEFORMABLE,)),
-    Row("mask2former swin", mask2former("swin"), 8, unrecorded=(DEFORMABLE,)),
+    Row("mask2former resnet", mask2former("resnet"), 5),
+    Row("mask2former swin", mask2former("swin"), 9),
     Row("maskformer", maskformer, 8),
     Row("sam", sam("sdpa"), 9),
     Row("sam eager", sam("eager"), 9),
@@ -463,7 +461,7 @@ ROWS = [
         4,
         attentions=("text_model_output.attentions", "vision_model_output.attentions"),
     ),
-    Row("grounding dino", grounding_dino, 11, unrecorded=(DEFORMABLE, DEFORMABLE)),
+    Row("grounding dino", grounding_dino, 13),
     Row("perceiver", perceiver, 3),
     Row("bridgetower", bridgetower, 12),
     Row("cross matcher", module(CrossMatcher, a=(2, 9, 16), b=(2, 7, 16)), 2),

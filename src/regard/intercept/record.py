@@ -7,6 +7,7 @@ from typing import get_args
 from torch import nn
 
 from regard.errors import CaptureError
+from regard.intercept.deformable import DeformableCalls
 from regard.intercept.eager import compiled_runs_eagerly
 from regard.intercept.keeper import Keeper
 from regard.intercept.mode import Interceptor
@@ -50,9 +51,10 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
     stack = ModuleStack(model)
     recorder = Recorder(recording, stack, Keeper(stack.modules.values()), layers, keep)
     interceptor = Interceptor(recorder)
+    deformable = DeformableCalls(recorder, interceptor.softmax)
     stack.attach()
     try:
-        with compiled_runs_eagerly(), interceptor:
+        with compiled_runs_eagerly(), deformable.listening(), interceptor:
             yield recording
     finally:
         stack.detach()

@@ -80,7 +80,6 @@ class Recorder:
             sample: To check the record by.
             notes: What a reader of the record must know.
         """
-        frame = self.stack.top
         call: Attention
         if scores is not None and self._program_is_kept(scores, shape):
             self.keeper.settle(scores.kept)
@@ -88,6 +87,11 @@ class Recorder:
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
+        self.append(call)
+
+    def append(self, call: Attention) -> None:
+        """Add a call of the running module, which is made already."""
+        frame = self.stack.top
         call.layer = frame.path
         call.axes = {"forward": max(0, self.stack.forward), "call": frame.calls}
         frame.calls += 1

@@ -175,6 +175,10 @@ class SoftmaxAttention:
 
         self._traces[key] = (ref(tensor, forget), trace)
 
+    def forget(self, tensor: Tensor) -> None:
+        """No longer follow a tensor."""
+        self._traces.pop(id(tensor), None)
+
     def clear(self) -> None:
         """Forget everything."""
         self._traces.clear()
