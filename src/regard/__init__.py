@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
+    from regard.deformable import DeformableAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
     from regard.inventory import layers
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Attention": "regard.attention:Attention",
+    "DeformableAttention": "regard.deformable:DeformableAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.tokens:GridTokens",
@@ -42,6 +44,7 @@ _HOME = {
 
 __all__ = [
     "Attention",
+    "DeformableAttention",
     "DotProductAttention",
     "ExplicitAttention",
     "GridTokens",

@@ -1,7 +1,8 @@
-"""Recorded attention: one call of one layer, in one of two forms behind one interface.
+"""Recorded attention: one call of one layer, in one of three forms behind one interface.
 
 - `DotProductAttention` keeps the causes (q, k, mask, scale) and computes any weight on demand.
 - `ExplicitAttention` keeps the weights, where they are the smaller thing or where there is no q·k.
+- `DeformableAttention`, in a file of its own, keeps the points that were sampled.
 
 Shapes are always (batch, heads, queries, keys).
 """

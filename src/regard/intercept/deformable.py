@@ -145,8 +145,9 @@ def _parameters(place: Place) -> list[str]:
     """Names of the positional arguments of a call there."""
     if not isinstance(place.holder, type):
         return list(inspect.signature(getattr(place.holder, place.name)).parameters)
-    names = list(inspect.signature(place.holder.forward).parameters)
-    has_context = place.holder.setup_context is Function.setup_context
+    kernel: type[Function] = place.holder
+    names = list(inspect.signature(kernel.forward).parameters)
+    has_context = kernel.setup_context is Function.setup_context
     return names[1:] if has_context else names
 
 

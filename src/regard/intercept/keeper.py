@@ -104,5 +104,5 @@ def _inplace_position(func: Callable[..., Any]) -> int | None:
     """Position of the `inplace` argument of a Python function such as F.relu."""
     if not hasattr(func, "__code__"):
         return None
-    names = list(signature(func).parameters)
+    names = list(signature(func, follow_wrapped=False).parameters)
     return names.index("inplace") if "inplace" in names else None
