@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from regard.inventory import layers
     from regard.models.registry import load as load_model
     from regard.photo import PhotoAttention, image
+    from regard.pyramid import PyramidTokens
     from regard.recording import Recording
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
@@ -31,6 +32,7 @@ _HOME = {
     "Look": "regard.render:Look",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
+    "PyramidTokens": "regard.pyramid:PyramidTokens",
     "Recording": "regard.recording:Recording",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
@@ -51,6 +53,7 @@ __all__ = [
     "Look",
     "PhotoAttention",
     "Picture",
+    "PyramidTokens",
     "Recording",
     "Tokens",
     "ViewTransform",

@@ -22,6 +22,7 @@ from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.deformable import DeformableAttention
 from regard.errors import FormatError
 from regard.kept import Kept
+from regard.pyramid import PyramidTokens as _PyramidTokens  # noqa: F401  so that files may name it
 from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
 from regard.scores import Autocast, Op, Scores, Step
