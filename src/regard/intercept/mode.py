@@ -31,7 +31,7 @@ class Interceptor(TorchFunctionMode):
         super().__init__()
         self._keeper = recorder.keeper
         self._guard = recorder.guard
-        self.softmax = SoftmaxAttention(recorder)
+        self.softmax = SoftmaxAttention(recorder, self)
         mechanisms: tuple[Mechanism, ...] = (
             FusedAttention(recorder),
             MultiheadFunction(recorder, self),
@@ -70,7 +70,7 @@ class Interceptor(TorchFunctionMode):
         self._guard(self._before_write, func, args, kwargs)
         if not self.softmax.is_following:
             return func(*args, **kwargs)
-        traces = self.softmax.look_up(args)
+        traces = self.softmax.look_up(func, args)
         if not any(traces):
             return func(*args, **kwargs)
         shapes = [tuple(getattr(arg, "shape", ())) for arg in args]

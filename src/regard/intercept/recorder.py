@@ -74,8 +74,8 @@ class Recorder:
         weights: Callable[[], Tensor] | None,
         sample: OutputSample | None,
         notes: tuple[str, ...] = (),
-    ) -> None:
-        """Record one call of the running module.
+    ) -> Attention:
+        """Record one call of the running module, and give it.
 
         Args:
             shape: (batch, heads, queries, keys).
@@ -92,6 +92,7 @@ class Recorder:
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
         self.append(call)
+        return call
 
     def append(self, call: Attention) -> None:
         """Add a call of the running module, which is made already."""

@@ -1,6 +1,5 @@
 """What looked like attention and has no record, and why."""
 
-import re
 from inspect import signature
 
 from torch import nn
@@ -8,9 +7,9 @@ from torch import nn
 from regard.errors import NothingRecorded
 from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import NO_SOFTMAX, NO_VALUES, SoftmaxAttention
+from regard.intercept.stack import ATTENTION_NAME
 from regard.recording import Unrecorded, matches
 
-ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
 NOT_SEEN = (
     "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
 )
@@ -24,19 +23,12 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
     reasons: dict[str, str] = {}
     for path, reason in [*recorder.missed, *dead]:
         guessed = reason in (NO_SOFTMAX, NO_VALUES)  # other things than attention look so, too
-        if not guessed or looks_like_attention(recorder, path):
+        if not guessed or recorder.stack.is_called_attention(path):
             reasons.setdefault(path, reason)
     for path in _silent(recorder):
         reasons.setdefault(path, _why_silent(recorder.stack.ran[path]))
     reasons |= dict.fromkeys(recorder.stack.sealed, SCRIPTED)
     return [Unrecorded(p, r) for p, r in reasons.items() if matches(p, recorder.pattern)]
-
-
-def looks_like_attention(recorder: Recorder, path: str) -> bool:
-    """Whether the class of the module, or of the one that holds it, is named after attention."""
-    ran = recorder.stack.ran
-    around = [path, path.rpartition(".")[0]]
-    return any(p in ran and ATTENTION_NAME.search(type(ran[p]).__name__) for p in around)
 
 
 def _silent(recorder: Recorder) -> list[str]:

@@ -8,6 +8,7 @@ they met the values.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 from weakref import ref
@@ -17,12 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.intercept.contraction import Contraction, arrange, of_call
-from regard.intercept.heads import Arrangement
+from regard.intercept.opened import opened
 from regard.intercept.recorder import Recorder
-from regard.intercept.steps import DROPOUT, DROPPED, continued, plain_name
+from regard.intercept.steps import continued, plain_name, with_note
 from regard.intercept.trace import Fate, Trace
+from regard.intercept.values import ValueProducts, Weighed, of_linear
+from regard.intercept.written_softmax import WrittenSoftmax
 from regard.kept import storage_key
-from regard.sample import OutputSample
 from regard.scores import Autocast
 
 NO_VALUES = "a softmax over q·k was taken, and its weights never met any values"
@@ -30,6 +32,9 @@ NO_SOFTMAX = (
     "q·k weighs the values and no softmax was called: linear or sigmoid attention, or a softmax "
     "written out by hand"
 )
+GUMBEL = "Gumbel noise was added to its scores: these are the weights with it"
+JOINED = "its weights are several softmaxes joined"
+JOINS = (torch.cat, torch.concat, torch.concatenate, torch.stack)
 PIECES = ("chunk", "split", "unbind", "tensor_split", "iter")
 FREE = "its softmax is not of a q·k product: kept as weights"
 
@@ -37,19 +42,25 @@ FREE = "its softmax is not of a q·k product: kept as weights"
 class SoftmaxAttention:
     """Follows scores from their product to the values."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, mode: AbstractContextManager[Any]) -> None:
         self._recorder = recorder
+        self._values = ValueProducts(recorder)
+        self._weighed: dict[int, tuple[ref[Tensor], Weighed]] = {}
+        self._mode = mode
+        self._written = WrittenSoftmax(self.follow)
         self._traces: dict[int, tuple[ref[Tensor], Trace]] = {}
         self.fates: list[Fate] = []
 
     def functions(self) -> dict[Any, Callable[..., Any]]:
         """Products and softmaxes, as functions and as methods of tensors."""
-        products = [torch.matmul, torch.bmm, torch.mm, torch.baddbmm, torch.addmm, torch.einsum]
-        methods = ["matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "baddbmm", "addmm"]
+        products = [torch.matmul, torch.bmm, torch.mm, torch.mv, torch.baddbmm, torch.addmm]
+        products += [torch.einsum]
+        methods = ["matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "mv", "baddbmm", "addmm"]
         softmaxes = [F.softmax, torch.softmax, torch.special.softmax, Tensor.softmax]
         return {
             **dict.fromkeys([*products, *(getattr(Tensor, m) for m in methods)], self.product),
             **dict.fromkeys(softmaxes, self.softmax),
+            F.gumbel_softmax: self.gumbel_softmax,
         }
 
     @property
@@ -89,7 +100,7 @@ class SoftmaxAttention:
             mixed = trace.lose("a product mixes its heads")
             self.follow(out, replace(mixed, axes=(row, column)))
         elif trace.is_weights:
-            self._meet_values(trace, c, labels, out)
+            self._values.meet(trace, c, labels, out)
         elif trace.q is not None and any(x in c.contracted for x in tokens):
             self._recorder.miss(NO_SOFTMAX)
 
@@ -103,6 +114,17 @@ class SoftmaxAttention:
         if isinstance(dim, int) and isinstance(scores, Tensor):
             dim = dim if dim < 0 else dim - scores.dim()
             self.follow(out, self._softmaxed(self.trace(scores), scores, dim, out.dtype))
+        return out
+
+    def gumbel_softmax(
+        self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tensor:
+        """Run the body of `F.gumbel_softmax`; the noise is one of the steps to the weights."""
+        with self._mode:
+            out: Tensor = opened(F.gumbel_softmax)(*args, **kwargs)
+        trace = self.trace(out)
+        if trace is not None:
+            self.follow(out, with_note(trace, GUMBEL))
         return out
 
     def _softmaxed(
@@ -134,6 +156,13 @@ class SoftmaxAttention:
             return
         if not isinstance(out, Tensor) or not out.is_floating_point():
             return
+        if func in JOINS:
+            self._join(func, args, kwargs, out)
+            return
+        scores = self._written.observe(plain_name(func), args, kwargs, traces[0], out)
+        if scores is not None:
+            self.follow(out, self._softmaxed(scores[0], out, scores[1], out.dtype))
+            return
         found = [i for i, trace in enumerate(traces) if trace is not None]
         same = [i for i in found if list(shapes[i]) == list(out.shape)]
         place = (same or found)[0]
@@ -141,6 +170,8 @@ class SoftmaxAttention:
         assert trace is not None
         if any(arg is out for arg in args):
             self._void_others(out)
+        if self._meets_values(func, args, kwargs, place, trace, out):
+            return
         after = continued(
             trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep
         )
@@ -150,14 +181,77 @@ class SoftmaxAttention:
             after = replace(after.lose("several softmaxes are mixed"), is_weights=True)
         self.follow(out, after)
 
+    def _meets_values(
+        self,
+        func: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        place: int,
+        trace: Trace,
+        out: Tensor,
+    ) -> bool:
+        """Whether a call that is no matrix product by name was a product with the values."""
+        name = plain_name(func)
+        if name == "sum":
+            return self._summed(args, kwargs, out)
+        if not trace.is_weights:
+            return False
+        if name == "linear" and place == 0 and trace.q is not None and trace.key_axis == -1:
+            values, bias = args[1], kwargs.get("bias", args[2] if len(args) > 2 else None)
+            if bias is None and not self._is_weight(values):
+                c = of_linear(args[0], values)
+                return self._values.meet(trace, c, c.a_labels, out) is not None
+        if name in ("mul", "multiply") and isinstance(args[1 - place], Tensor):
+            self._weigh(Weighed(trace, args[place], args[1 - place]), out)
+        return False
+
+    def _weigh(self, weighed: Weighed, out: Tensor) -> None:
+        """Remember what was multiplied, for as long as the product lives, in case it is summed."""
+        key = id(out)
+        if weighed.has_channels and out is not weighed.weights:
+            self._weighed[key] = (ref(out, lambda _: self._weighed.pop(key, None)), weighed)
+
+    def _summed(self, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> bool:
+        """Whether a sum completes a product with the values."""
+        found = self._weighed.get(id(args[0]))
+        weighed = found[1] if found is not None and found[0]() is args[0] else None
+        completed = None if weighed is None else weighed.summed(out, args, kwargs)
+        if weighed is None or completed is None:
+            return False
+        trace, c, out = completed
+        return self._values.meet(trace, c, c.a_labels, out) is not None
+
+    def _join(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
+    ) -> None:
+        """Follow weights that were joined from several softmaxes."""
+        pieces = [self.trace(piece) for piece in args[0]]
+        first = pieces[0]
+        if first is None or not all(piece is not None and piece.is_weights for piece in pieces):
+            return
+        for piece in pieces:
+            if piece is not None and piece.fate is not None:
+                piece.fate.met_values = True  # what becomes of them is told by the first
+        axes = first.axes
+        if func is torch.stack:
+            dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+            new = dim if dim < 0 else dim - out.dim()
+            axes = (_past(axes[0], new), _past(axes[1], new))
+        self.follow(out, replace(first.lose(JOINED), axes=axes))
+
     def _split(self, trace: Trace | None, pieces: Sequence[Tensor]) -> None:
         """Follow the pieces of a tensor that was cut along another axis than those of tokens."""
         if trace is not None and None not in trace.axes:
             for piece in pieces:
                 self.follow(piece, trace.lose("it was split"))
 
-    def look_up(self, args: Sequence[Any]) -> list[Trace | None]:
-        """The traces of positional arguments; None for each that has none."""
+    def look_up(self, func: Callable[..., Any], args: Sequence[Any]) -> list[Trace | None]:
+        """The traces of positional arguments; None for each that has none.
+
+        Of tensors that are joined, the trace of the first stands for all.
+        """
+        if func in JOINS and args and args[0]:
+            args = args[0][:1]
         return [self.trace(arg) if isinstance(arg, Tensor) else None for arg in args]
 
     def trace(self, tensor: Tensor) -> Trace | None:
@@ -182,6 +276,8 @@ class SoftmaxAttention:
     def clear(self) -> None:
         """Forget everything."""
         self._traces.clear()
+        self._weighed.clear()
+        self._written.clear()
 
     def overwritten(self, tensor: Tensor) -> None:
         """Give up what is known about a tensor that something else is written to."""
@@ -233,67 +329,7 @@ class SoftmaxAttention:
     def _is_weight(self, tensor: Tensor) -> bool:
         return isinstance(tensor, torch.nn.Parameter) or self._recorder.keeper.is_owned(tensor)
 
-    def _meet_values(
-        self, trace: Trace, c: Contraction, labels: tuple[str, ...], out: Tensor
-    ) -> None:
-        """Record the call if this product contracts the weights' keys with values."""
-        weights, values, value_labels = (
-            (c.a, c.b, c.b_labels) if labels is c.a_labels else (c.b, c.a, c.a_labels)
-        )
-        key = c.contracted[0] if len(c.contracted) == 1 else None
-        if trace.asks_along(labels, key):
-            trace = trace.turned()
-        own = c.own(labels)
-        if trace.query_axis is not None and labels[trace.query_axis] in own:
-            own = [labels[trace.query_axis]]
-        if key is None or len(own) != 1 or not self._recorder.wants():
-            return
-        if trace.key_axis is not None and labels[trace.key_axis] != key:
-            return
-        query = own[0]
-        leading = [x for x in labels if x not in (query, key)]
-        sizes = dict(zip(labels, weights.shape, strict=True))
-        arranged = Arrangement.of([sizes[x] for x in leading], self._recorder.stack.head_count())
-        shape = (arranged.batch, arranged.heads, sizes[query], sizes[key])
-        q_axis, k_axis = labels.index(query) - len(labels), labels.index(key) - len(labels)
-        scores = None
-        if trace.replayable and trace.query_axis == q_axis:
-            scores = trace.scores(arranged.steps(q_axis, k_axis, weights.shape))
-        if trace.fate is not None:
-            trace.fate.met_values = True
 
-        def effective() -> Tensor:
-            return arranged.apply(arrange(weights, labels, [*leading, query, key]))
-
-        reason = (trace.lost,) if trace.lost else ()
-        if DROPOUT in trace.notes and scores is not None:  # only the program knows them before it
-            self._recorder.add(
-                shape=shape, scores=scores, weights=None, sample=None, notes=trace.notes
-            )
-            return
-        notes = tuple(DROPPED if note == DROPOUT else note for note in trace.notes)
-        sample = _sample(c, values, value_labels, out, leading, query, key, arranged)
-        self._recorder.add(
-            shape=shape, scores=scores, weights=effective, sample=sample, notes=(*notes, *reason)
-        )
-
-
-def _sample(
-    c: Contraction,
-    values: Tensor,
-    value_labels: tuple[str, ...],
-    out: Tensor,
-    leading: list[str],
-    query: str,
-    key: str,
-    arranged: Arrangement,
-) -> OutputSample | None:
-    """Channels of values and output in the order (batch, heads, tokens, channels)."""
-    extra = [x for x in value_labels if x not in (*leading, key)]
-    if len(extra) != 1:
-        return None
-    sizes = dict(zip(c.out_labels, out.shape, strict=True))
-    v = arrange(values, value_labels, [*leading, key, *extra])
-    v = v.expand(*(sizes.get(x, 1) for x in leading), *v.shape[-2:])
-    o = arrange(out, c.out_labels, [*leading, query, *extra])
-    return OutputSample.of(arranged.apply(v), arranged.apply(o))
+def _past(axis: int | None, new: int) -> int | None:
+    """Where an axis, counted from the end, is after a new axis came to place `new`."""
+    return axis if axis is None or axis > new else axis - 1

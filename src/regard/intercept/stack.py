@@ -1,5 +1,6 @@
 """Which module is running: a stack of module calls, kept by hooks that live as long as a `with`."""
 
+import re
 import sys
 import threading
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ HEAD_COUNTS = (
     "num_head",
     "nb_heads",
 )
+
+ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
 
 
 @dataclass(eq=False, slots=True)
@@ -105,6 +108,17 @@ class ModuleStack:
                 if isinstance(value, int) and not isinstance(value, bool) and value > 0:
                     return value
         return None
+
+    def is_called_attention(self, path: str | None = None) -> bool:
+        """Whether the class of a module, or of the one that holds it, is named after attention.
+
+        Of the running module by default.
+        """
+        path = self.top.path if path is None else path
+        around = [path, path.rpartition(".")[0]]
+        return any(
+            p in self.ran and ATTENTION_NAME.search(type(self.ran[p]).__name__) for p in around
+        )
 
     def _enter(self, module: nn.Module, _args: Any) -> None:
         if self._is_elsewhere():

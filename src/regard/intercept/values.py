@@ -1,0 +1,221 @@
+"""The last act of attention: weights meet values over the keys, and the call is recorded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from string import ascii_letters
+from typing import Any
+
+from torch import Tensor
+
+from regard.attention import Attention
+from regard.intercept.contraction import Contraction, Labels, arrange
+from regard.intercept.heads import Arrangement
+from regard.intercept.recorder import Recorder
+from regard.intercept.steps import DROPOUT, DROPPED
+from regard.intercept.trace import Trace
+from regard.sample import OutputSample
+
+
+class ValueProducts:
+    """Records a call when its weights are contracted with values."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def meet(self, trace: Trace, c: Contraction, labels: Labels, out: Tensor) -> Attention | None:
+        """Record the call if this product contracts the weights' keys with values.
+
+        Args:
+            trace: Of the weights.
+            c: The product.
+            labels: Those of the weights in it.
+            out: Its result.
+        """
+        if not c.own(labels):
+            if trace.q is None and not self._recorder.stack.is_called_attention():
+                return None  # gates of a mixture of experts weigh alike
+            c, labels, out = _with_one_query(c, labels, out)
+            trace = trace.lose("nothing asks: it is one row for all")
+        weights, values, value_labels = (
+            (c.a, c.b, c.b_labels) if labels is c.a_labels else (c.b, c.a, c.a_labels)
+        )
+        key = c.contracted[0] if len(c.contracted) == 1 else None
+        if trace.asks_along(labels, key):
+            trace = trace.turned()
+        query = _query(trace, c, labels)
+        if key is None or query is None or not self._recorder.wants():
+            return None
+        if trace.key_axis is not None and labels[trace.key_axis] != key:
+            return None
+        if trace.fate is not None:
+            trace.fate.met_values = True
+        return self._record(
+            _Meeting(trace, weights, labels, query, key), c, values, value_labels, out
+        )
+
+    def _record(
+        self, m: "_Meeting", c: Contraction, values: Tensor, value_labels: Labels, out: Tensor
+    ) -> Attention:
+        trace = m.trace
+        sizes = dict(zip(m.labels, m.weights.shape, strict=True))
+        leading = [x for x in m.labels if x not in (m.query, m.key)]
+        heads = self._recorder.stack.head_count()
+        arranged = Arrangement.of([sizes[x] for x in leading], heads)
+        n = len(m.labels)
+        q_axis, k_axis = m.labels.index(m.query) - n, m.labels.index(m.key) - n
+        scores = None
+        if trace.replayable and trace.query_axis == q_axis:
+            scores = trace.scores(arranged.steps(q_axis, k_axis, m.weights.shape))
+
+        def effective() -> Tensor:
+            return arranged.apply(arrange(m.weights, m.labels, [*leading, m.query, m.key]))
+
+        dropped_later = DROPOUT in trace.notes and scores is not None
+        notes = trace.notes if dropped_later else tuple(map(_after_dropout, trace.notes))
+        order = (leading, m.query, m.key)
+        return self._recorder.add(
+            shape=(arranged.batch, arranged.heads, sizes[m.query], sizes[m.key]),
+            scores=scores,
+            weights=None if dropped_later else effective,  # only the program knows those before it
+            sample=None
+            if dropped_later
+            else _sample(c, values, value_labels, out, order, arranged),
+            notes=(*notes, trace.lost) if trace.lost else notes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """Weights, and which of their axes are queries and keys."""
+
+    trace: Trace
+    weights: Tensor
+    labels: Labels
+    query: str
+    key: str
+
+
+def _with_one_query(
+    c: Contraction, labels: Labels, out: Tensor
+) -> tuple[Contraction, Labels, Tensor]:
+    """The product where nothing asks, with one query that asks for all."""
+    of_a = labels is c.a_labels
+    weights = (c.a if of_a else c.b).unsqueeze(0)
+    labels = ("?", *labels)
+    sides = {"a": weights, "a_labels": labels} if of_a else {"b": weights, "b_labels": labels}
+    c = replace(c, **sides, out_labels=("?", *c.out_labels))  # type: ignore[arg-type]
+    return c, labels, out.unsqueeze(0)
+
+
+def _query(trace: Trace, c: Contraction, labels: Labels) -> str | None:
+    """Label of the queries; None where the product does not tell."""
+    own = c.own(labels)
+    if trace.query_axis is not None and labels[trace.query_axis] in own:
+        return labels[trace.query_axis]
+    return own[0] if len(own) == 1 else None
+
+
+def _after_dropout(note: str) -> str:
+    return DROPPED if note == DROPOUT else note
+
+
+def _sample(
+    c: Contraction,
+    values: Tensor,
+    value_labels: Labels,
+    out: Tensor,
+    order: tuple[list[str], str, str],
+    arranged: Arrangement,
+) -> OutputSample | None:
+    """Channels of values and output in the order (batch, heads, tokens, channels)."""
+    leading, query, key = order
+    extra = [x for x in value_labels if x not in (*leading, key)]
+    if len(extra) > 1:
+        return None
+    if not extra:  # the values are single numbers
+        values, value_labels, extra = values.unsqueeze(-1), (*value_labels, "+"), ["+"]
+        c = replace(c, out_labels=(*c.out_labels, "+"))
+        out = out.unsqueeze(-1)
+    sizes = dict(zip(c.out_labels, out.shape, strict=True))
+    v = arrange(values, value_labels, [*leading, key, *extra])
+    v = v.expand(*(sizes.get(x, 1) for x in leading), *v.shape[-2:])
+    o = arrange(out, c.out_labels, [*leading, query, *extra])
+    return OutputSample.of(arranged.apply(v), arranged.apply(o))
+
+
+def of_linear(weights: Tensor, values: Tensor) -> Contraction:
+    """`F.linear(weights, values)`: a product with the values' transpose."""
+    lead = tuple(ascii_letters[: weights.dim() - 1])
+    return Contraction(weights, values, (*lead, "-"), (">", "-"), (*lead, ">"), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Weights times values, element by element, before the sum over the keys.
+
+    Attributes:
+        trace: Of the weights.
+        weights: As they were multiplied.
+        values: Likewise.
+    """
+
+    trace: Trace
+    weights: Tensor
+    values: Tensor
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether the values have an axis along which the weights are the same."""
+        own, others = _aligned(self.weights, self.values)
+        return any(a == 1 and b > 1 for a, b in zip(own, others, strict=True))
+
+    def summed(
+        self, out: Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Trace, Contraction, Tensor] | None:
+        """What a sum over one axis completes; None if it is no product of weights with values.
+
+        The weights must lack an axis that the values have: their channels. A product without one
+        is an expected value, as of depth bins, and no attention.
+
+        Returns:
+            The trace of the weights, the contraction, and its result.
+        """
+        n = max(self.weights.dim(), self.values.dim())
+        axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        if isinstance(axis, (tuple, list)) and len(axis) == 1:
+            axis = axis[0]
+        if not isinstance(axis, int):
+            return None
+        axis %= n
+        weights, w_labels = _used_axes(self.weights, self.values)
+        values, v_labels = _used_axes(self.values, self.weights)
+        key = ascii_letters[axis]
+        channels = [x for x in v_labels if x not in w_labels]
+        if key not in w_labels or key not in v_labels or len(channels) != 1:
+            return None
+        labels = tuple(x for x in ascii_letters[:n] if x != key)
+        shared = tuple(x for x in labels if x in w_labels and x in v_labels)
+        c = Contraction(weights, values, w_labels, v_labels, labels, shared)
+        axes = (_place(self.trace.axes[0], n, w_labels), _place(self.trace.axes[1], n, w_labels))
+        trace = self.trace.moved("reshape", axes=axes, shape=list(weights.shape))
+        return trace, c, out.squeeze(axis) if out.dim() == n else out
+
+
+def _place(axis: int | None, n: int, labels: Labels) -> int | None:
+    """Where an axis, counted from the end of n, is among the labels that are left."""
+    label = None if axis is None else ascii_letters[n + axis]
+    return labels.index(label) - len(labels) if label in labels else None
+
+
+def _aligned(tensor: Tensor, other: Tensor) -> tuple[list[int], list[int]]:
+    """Shapes of both, with as many axes as the larger has."""
+    n = max(tensor.dim(), other.dim())
+    own, others = ([*[1] * (n - t.dim()), *t.shape] for t in (tensor, other))
+    return own, others
+
+
+def _used_axes(tensor: Tensor, other: Tensor) -> tuple[Tensor, Labels]:
+    """The tensor without the axes that it only repeats along the other, and labels of the rest."""
+    own, others = _aligned(tensor, other)
+    kept = [i for i in range(len(own)) if own[i] > 1 or others[i] == 1]
+    return tensor.reshape([own[i] for i in kept]), tuple(ascii_letters[i] for i in kept)
