@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from regard.intercept.gumbel import GumbelSoftmax
 from regard.intercept.keeper import Written, tensors_in, writer
 from regard.intercept.multihead import MultiheadFunction
 from regard.intercept.recorder import Recorder
@@ -31,11 +32,12 @@ class Interceptor(TorchFunctionMode):
         super().__init__()
         self._keeper = recorder.keeper
         self._guard = recorder.guard
-        self.softmax = SoftmaxAttention(recorder, self)
+        self.softmax = SoftmaxAttention(recorder)
         mechanisms: tuple[Mechanism, ...] = (
             FusedAttention(recorder),
             MultiheadFunction(recorder, self),
             self.softmax,
+            GumbelSoftmax(self.softmax, self),
         )
         self._handlers: dict[Any, Handler] = {}
         for mechanism in mechanisms:

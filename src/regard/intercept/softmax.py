@@ -8,7 +8,6 @@ they met the values.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 from weakref import ref
@@ -18,9 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.intercept.contraction import Contraction, arrange, of_call
-from regard.intercept.opened import opened
 from regard.intercept.recorder import Recorder
-from regard.intercept.steps import continued, plain_name, with_note
+from regard.intercept.steps import continued, plain_name
 from regard.intercept.trace import Fate, Trace
 from regard.intercept.values import ValueProducts, Weighed, of_linear
 from regard.intercept.written_softmax import WrittenSoftmax
@@ -32,7 +30,9 @@ NO_SOFTMAX = (
     "q·k weighs the values and no softmax was called: linear or sigmoid attention, or a softmax "
     "written out by hand"
 )
-GUMBEL = "Gumbel noise was added to its scores: these are the weights with it"
+ONES = (
+    "its softmax runs over another axis than the sum: over an axis of one entry, every weight is 1"
+)
 JOINED = "its weights are several softmaxes joined"
 JOINS = (torch.cat, torch.concat, torch.concatenate, torch.stack)
 PIECES = ("chunk", "split", "unbind", "tensor_split", "iter")
@@ -42,12 +42,11 @@ FREE = "its softmax is not of a q·k product: kept as weights"
 class SoftmaxAttention:
     """Follows scores from their product to the values."""
 
-    def __init__(self, recorder: Recorder, mode: AbstractContextManager[Any]) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._values = ValueProducts(recorder)
         self._weighed: dict[int, tuple[ref[Tensor], Weighed]] = {}
-        self._mode = mode
-        self._written = WrittenSoftmax(self.follow)
+        self._written = WrittenSoftmax()
         self._traces: dict[int, tuple[ref[Tensor], Trace]] = {}
         self.fates: list[Fate] = []
 
@@ -60,7 +59,6 @@ class SoftmaxAttention:
         return {
             **dict.fromkeys([*products, *(getattr(Tensor, m) for m in methods)], self.product),
             **dict.fromkeys(softmaxes, self.softmax),
-            F.gumbel_softmax: self.gumbel_softmax,
         }
 
     @property
@@ -116,17 +114,6 @@ class SoftmaxAttention:
             self.follow(out, self._softmaxed(self.trace(scores), scores, dim, out.dtype))
         return out
 
-    def gumbel_softmax(
-        self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Tensor:
-        """Run the body of `F.gumbel_softmax`; the noise is one of the steps to the weights."""
-        with self._mode:
-            out: Tensor = opened(F.gumbel_softmax)(*args, **kwargs)
-        trace = self.trace(out)
-        if trace is not None:
-            self.follow(out, with_note(trace, GUMBEL))
-        return out
-
     def _softmaxed(
         self, trace: Trace | None, scores: Tensor, dim: int, dtype: torch.dtype
     ) -> Trace:
@@ -159,7 +146,7 @@ class SoftmaxAttention:
         if func in JOINS:
             self._join(func, args, kwargs, out)
             return
-        scores = self._written.observe(plain_name(func), args, kwargs, traces[0], out)
+        scores = self._written.observe(plain_name(func), args, kwargs, traces[0], out, self.follow)
         if scores is not None:
             self.follow(out, self._softmaxed(scores[0], out, scores[1], out.dtype))
             return
@@ -216,9 +203,12 @@ class SoftmaxAttention:
         found = self._weighed.get(id(args[0]))
         weighed = found[1] if found is not None and found[0]() is args[0] else None
         completed = None if weighed is None else weighed.summed(out, args, kwargs)
-        if weighed is None or completed is None:
+        if completed is None:
             return False
         trace, c, out = completed
+        if trace.key_axis is None:
+            self._recorder.miss(ONES)
+            return False
         return self._values.meet(trace, c, c.a_labels, out) is not None
 
     def _join(

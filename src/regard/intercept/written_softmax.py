@@ -49,8 +49,7 @@ _Stage = _Exponentials | _Total | _Logarithms
 class WrittenSoftmax:
     """Knows which tensors are stages of a softmax that is being written out."""
 
-    def __init__(self, follow: Follow) -> None:
-        self._follow = follow
+    def __init__(self) -> None:
         self._stages: dict[int, tuple[ref[Tensor], _Stage]] = {}
 
     def clear(self) -> None:
@@ -64,6 +63,7 @@ class WrittenSoftmax:
         kwargs: Mapping[str, Any],
         trace: Trace | None,
         out: Tensor,
+        follow: Follow,
     ) -> tuple[Trace, int] | None:
         """The scores and the axis of a softmax that this call finishes; None if it finishes none.
 
@@ -73,6 +73,7 @@ class WrittenSoftmax:
             kwargs: Its keyword arguments.
             trace: Of the first argument.
             out: The result.
+            follow: Makes that a stage is observed, too.
         """
         name = name.rstrip("_")
         stages = [self._stage(arg) for arg in args[:2]]
@@ -88,21 +89,26 @@ class WrittenSoftmax:
             dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
             if isinstance(dim, int):
                 self._remember(out, _Logarithms(trace, dim if dim < 0 else dim - out.dim()))
-                self._follow(out, trace.lose(UNFINISHED))
+                follow(out, trace.lose(UNFINISHED))
         elif name == "sum" and isinstance(first, _Exponentials):
-            self._total(first, args, kwargs, out)
+            self._total(first, args, kwargs, out, follow)
         elif name not in NOT_CONTINUED and name not in RESHAPE and name not in PERMUTE:
             self._change(first, args, out)
         return None
 
     def _total(
-        self, of: _Exponentials, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
+        self,
+        of: _Exponentials,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        out: Tensor,
+        follow: Follow,
     ) -> None:
         dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
         dim = dim[0] if isinstance(dim, (tuple, list)) and len(dim) == 1 else dim
         if isinstance(dim, int) and out.dim() == args[0].dim():
             self._remember(out, _Total(of, dim if dim < 0 else dim - out.dim()))
-            self._follow(out, of.trace.lose(UNFINISHED))
+            follow(out, of.trace.lose(UNFINISHED))
 
     def _change(self, stage: _Stage | None, args: Sequence[Any], out: Tensor) -> None:
         """A stage that something else is done to is a stage still, without its program."""
