@@ -17,12 +17,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+import regard.channels
+import regard.pyramid  # noqa: F401
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.deformable import DeformableAttention
 from regard.errors import FormatError
 from regard.kept import Kept
-from regard.pyramid import PyramidTokens as _PyramidTokens  # noqa: F401  so that files may name it
 from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
 from regard.scores import Autocast, Op, Scores, Step

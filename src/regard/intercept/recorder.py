@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.channels import ChannelTokens
+from regard.intercept.channels import CHANNELS, are_channels
 from regard.intercept.keeper import Keeper
 from regard.intercept.stack import ModuleStack
 from regard.kept import Kept
@@ -84,6 +86,8 @@ class Recorder:
             sample: To check the record by.
             notes: What a reader of the record must know.
         """
+        channels = scores is not None and are_channels(self.stack.top, shape, scores.q.get())
+        notes = (*notes, CHANNELS) if channels else notes
         call: Attention
         if scores is not None and self._program_is_kept(scores, shape):
             self.keeper.settle(scores.kept)
@@ -91,6 +95,8 @@ class Recorder:
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
+        if channels:
+            call.queries, call.keys = ChannelTokens(shape[2]), ChannelTokens(shape[3])
         self.append(call)
         return call
 

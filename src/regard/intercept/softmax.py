@@ -74,6 +74,8 @@ class SoftmaxAttention:
         c = self._recorder.guard(of_call, func, tensors)
         if c is None or not c.is_plain or "out" in kwargs:
             return func(*args, **kwargs)
+        if self._values.has_summaries:
+            self._recorder.guard(self._values.tell_summaries, c)
         a, b = self.trace(c.a), self.trace(c.b)
         start = None
         if a is None and b is None:
@@ -267,6 +269,7 @@ class SoftmaxAttention:
         """Forget everything."""
         self._traces.clear()
         self._weighed.clear()
+        self._values.clear()
         self._written.clear()
 
     def overwritten(self, tensor: Tensor) -> None:

@@ -33,12 +33,14 @@ class Frame:
         module: The module.
         calls: Attention calls recorded in this pass through it, so far.
         heads: Number of heads, where a function's own arguments tell it.
+        inputs: Positional and keyword arguments of the pass.
     """
 
     path: str
     module: nn.Module
     calls: int = 0
     heads: int | None = None
+    inputs: tuple[Any, Any] = ((), {})
 
 
 def _without_wrappers(path: str) -> str:
@@ -70,7 +72,7 @@ class ModuleStack:
         for module in self.modules.values():
             if id(module) in self._paths:
                 self._handles += [
-                    module.register_forward_pre_hook(self._enter),
+                    module.register_forward_pre_hook(self._enter, with_kwargs=True),
                     module.register_forward_hook(self._leave, always_call=True),
                 ]
 
@@ -120,14 +122,14 @@ class ModuleStack:
             p in self.ran and ATTENTION_NAME.search(type(self.ran[p]).__name__) for p in around
         )
 
-    def _enter(self, module: nn.Module, _args: Any) -> None:
+    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if self._is_elsewhere():
             return
         if not self._frames:
             self.forward += 1
         path = self._paths[id(module)]
         self.ran[path] = module
-        self._frames.append(Frame(path, module))
+        self._frames.append(Frame(path, module, inputs=(args, kwargs)))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
         if self._is_elsewhere():

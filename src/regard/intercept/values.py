@@ -4,16 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_letters
 from typing import Any
+from weakref import ref
 
 from torch import Tensor
 
 from regard.attention import Attention
+from regard.channels import ChannelTokens
 from regard.intercept.contraction import Contraction, Labels, arrange
 from regard.intercept.heads import Arrangement
 from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT, DROPPED
 from regard.intercept.trace import Trace
+from regard.kept import storage_key
 from regard.sample import OutputSample
+
+SUMMARY = (
+    "its rows are channels, and queries mix them afterwards, as in q·(kᵀv): they tell what each "
+    "channel sums up, not where a token looks"
+)
 
 
 class ValueProducts:
@@ -21,6 +29,29 @@ class ValueProducts:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._summaries: dict[int, _Summary] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._summaries.clear()
+
+    @property
+    def has_summaries(self) -> bool:
+        """Whether any output of a softmax without q·k is alive."""
+        return bool(self._summaries)
+
+    def tell_summaries(self, c: Contraction) -> None:
+        """Say of a call what it turns out to be when its rows are mixed by a product like q·(kᵀv).
+
+        Source: Shen et al. 2021, "Efficient attention"; Xu et al. 2021, "CoaT".
+        """
+        for tensor, labels in ((c.a, c.a_labels), (c.b, c.b_labels)):
+            found = self._summaries.get(storage_key(tensor))
+            if found is None or not found.is_seen_in(tensor):
+                continue
+            if c.contracted == [labels[found.row_axis]]:
+                found.call.notes = tuple(dict.fromkeys((*found.call.notes, SUMMARY)))
+                found.call.queries = ChannelTokens(found.call.shape[2])
 
     def meet(self, trace: Trace, c: Contraction, labels: Labels, out: Tensor) -> Attention | None:
         """Record the call if this product contracts the weights' keys with values.
@@ -49,9 +80,15 @@ class ValueProducts:
             return None
         if trace.fate is not None:
             trace.fate.met_values = True
-        return self._record(
-            _Meeting(trace, weights, labels, query, key), c, values, value_labels, out
-        )
+        meeting = _Meeting(trace, weights, labels, query, key)
+        call = self._record(meeting, c, values, value_labels, out)
+        if trace.q is None:
+            place = storage_key(out)
+            gone = ref(out, lambda _: self._summaries.pop(place, None))
+            axis = c.out_labels.index(query) - len(c.out_labels)
+            rows = (out.shape[axis], out.stride(axis))
+            self._summaries[place] = _Summary(gone, axis, rows, call)
+        return call
 
     def _record(
         self, m: "_Meeting", c: Contraction, values: Tensor, value_labels: Labels, out: Tensor
@@ -82,6 +119,21 @@ class ValueProducts:
             else _sample(c, values, value_labels, out, order, arranged),
             notes=(*notes, trace.lost) if trace.lost else notes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """The output of a softmax without q·k: the axis, length and stride of its rows; its call."""
+
+    output: ref[Tensor]
+    row_axis: int
+    rows: tuple[int, int]
+    call: Attention
+
+    def is_seen_in(self, view: Tensor) -> bool:
+        """Whether a tensor in the same memory has its rows on the same axis."""
+        axis = self.row_axis
+        return view.dim() >= -axis and (view.shape[axis], view.stride(axis)) == self.rows
 
 
 @dataclass(frozen=True, slots=True)
