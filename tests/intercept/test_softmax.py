@@ -512,7 +512,7 @@ NAMED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: (scores().exp() @ V) / scores().exp().sum(-1, keepdim=True),
         "no softmax was called: .*by hand",
     ),
-    "no values": (lambda: (Q @ K.mT).softmax(-1), "never met any values"),
+    "thrown away": (lambda: ((Q @ K.mT).softmax(-1), V)[1], "never met any values"),
 }
 
 

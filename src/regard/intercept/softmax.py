@@ -18,8 +18,10 @@ from torch import Tensor
 
 from regard.intercept.contraction import Contraction, arrange, of_call
 from regard.intercept.recorder import Recorder
+from regard.intercept.stack import Frame
 from regard.intercept.steps import continued, plain_name
 from regard.intercept.trace import Fate, Trace
+from regard.intercept.valueless import ValuelessSoftmaxes
 from regard.intercept.values import ValueProducts, Weighed, of_linear
 from regard.intercept.written_softmax import WrittenSoftmax
 from regard.kept import storage_key
@@ -47,6 +49,8 @@ class SoftmaxAttention:
         self._values = ValueProducts(recorder)
         self._weighed: dict[int, tuple[ref[Tensor], Weighed]] = {}
         self._written = WrittenSoftmax()
+        self._valueless = ValuelessSoftmaxes(recorder)
+        recorder.stack.left = self._left
         self._traces: dict[int, tuple[ref[Tensor], Trace]] = {}
         self.fates: list[Fate] = []
 
@@ -124,6 +128,7 @@ class SoftmaxAttention:
             return Trace(now, axes=(None, dim), query_side=0, is_weights=True, lost=FREE)
         fate = Fate(self._recorder.stack.top.path)
         self.fates.append(fate)
+        self._valueless.wait(fate)
         done = trace.softmaxed(dim, None if dtype == scores.dtype else dtype)
         return replace(done, fate=fate)
 
@@ -230,6 +235,16 @@ class SoftmaxAttention:
             new = dim if dim < 0 else dim - out.dim()
             axes = (_past(axes[0], new), _past(axes[1], new))
         self.follow(out, replace(first.lose(JOINED), axes=axes))
+
+    def _left(self, frame: Frame) -> None:
+        if self._valueless.is_waiting:
+            with torch._C.DisableTorchFunction():  # hooks run under the mode
+                self._recorder.guard(self._valueless.left, frame, self._living)
+
+    def _living(self, fate: Fate) -> list[tuple[Tensor, Trace]]:
+        """Tensors that carry the weights of a softmax, oldest first."""
+        found = [(tensor(), trace) for tensor, trace in self._traces.values()]
+        return [(t, trace) for t, trace in found if t is not None and trace.fate is fate]
 
     def _split(self, trace: Trace | None, pieces: Sequence[Tensor]) -> None:
         """Follow the pieces of a tensor that was cut along another axis than those of tokens."""

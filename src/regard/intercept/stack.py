@@ -3,6 +3,8 @@
 import re
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +65,7 @@ class ModuleStack:
         self._frames: list[Frame] = []
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self.model = model
+        self.left: Callable[[Frame], None] | None = None
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
         self.sealed = [path for path, m in self.modules.items() if id(m) not in self._paths]
@@ -81,11 +84,26 @@ class ModuleStack:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self.left = None
 
     @property
     def top(self) -> Frame:
         """The innermost running module; the model itself while none runs."""
         return self._frames[-1] if self._frames else self._outside
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any module runs."""
+        return bool(self._frames)
+
+    @contextmanager
+    def resumed(self, frame: Frame) -> Iterator[None]:
+        """A context in which a module that has ended is the running one again."""
+        self._frames.append(frame)
+        try:
+            yield
+        finally:
+            self._frames.pop()
 
     def is_in_a_stranger(self) -> bool:
         """Whether only modules run that are no part of the model, such as those around it.
@@ -134,8 +152,11 @@ class ModuleStack:
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
         if self._is_elsewhere():
             return
-        while self._frames and self._frames.pop().module is not module:
+        frame = None
+        while self._frames and (frame := self._frames.pop()).module is not module:
             pass  # a module whose own hooks raised never reached its leaving hook
+        if self.left is not None and frame is not None:
+            self.left(frame)
 
     def _is_elsewhere(self) -> bool:
         """In another thread, or inside a backward pass that runs a checkpoint again."""
