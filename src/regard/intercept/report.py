@@ -1,5 +1,6 @@
 """What looked like attention and has no record, and why."""
 
+import re
 from inspect import signature
 
 from torch import nn
@@ -13,7 +14,38 @@ from regard.recording import Unrecorded, matches
 NOT_SEEN = (
     "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
 )
-DEFORMABLE = "deformable attention: sampled points instead of q·k"
+WITHOUT_WEIGHTS = (
+    (
+        re.compile(r"delta_?net|delta_?rule|retention|rwkv|mamba", re.IGNORECASE),
+        "a recurrent state stands in for keys and values (delta rule, retention, state space): "
+        "no attention weights exist",
+    ),
+    (
+        re.compile(r"linear_?(self_?)?att|lite_?mla|relu_?linear", re.IGNORECASE),
+        "linear attention: keys and values are summed up before a query meets them: "
+        "no attention weights exist",
+    ),
+    (
+        re.compile(r"additive_?att", re.IGNORECASE),
+        "additive attention without a softmax: scores scale the features, which are then summed",
+    ),
+    (
+        re.compile(r"focal\w*modulation", re.IGNORECASE),
+        "focal modulation: features are gated by what lies around them: no attention weights exist",
+    ),
+    (
+        re.compile(
+            r"squeeze|efficient_?channel|cbam|selective_?kernel|split_?att",
+            re.IGNORECASE,
+        ),
+        "a gate: features are scaled, none are averaged: no attention weights exist",
+    ),
+)
+"""Kinds of layers that stand where attention would, by the names of their classes."""
+DEFORMABLE = (
+    "deformable attention in a kernel of its own: no Python function took its sampling_locations "
+    "and attention_weights"
+)
 SCRIPTED = "a TorchScript module: what runs inside cannot be seen"
 
 
@@ -34,7 +66,7 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
 def _silent(recorder: Recorder) -> list[str]:
     """Innermost attention-like modules that ran without attention found in or right around them."""
     ran = recorder.stack.ran
-    alike = [path for path, module in ran.items() if ATTENTION_NAME.search(type(module).__name__)]
+    alike = [path for path, module in ran.items() if _is_like_attention(module)]
     silent = []
     for path in alike:
         inside = [other for other in alike if other != path and _holds(path, other)]
@@ -50,10 +82,20 @@ def _holds(outer: str, inner: str) -> bool:
     return not outer or inner == outer or inner.startswith(outer + ".")
 
 
+def _is_like_attention(module: nn.Module) -> bool:
+    return bool(ATTENTION_NAME.search(type(module).__name__)) or _without_weights(module) != ""
+
+
+def _without_weights(module: nn.Module) -> str:
+    """Why a layer of this kind has no weights; "" if its class tells no such kind."""
+    name = type(module).__name__
+    return next((reason for kind, reason in WITHOUT_WEIGHTS if kind.search(name)), "")
+
+
 def _why_silent(module: nn.Module) -> str:
     takes_points = "sampling_locations" in signature(module.forward).parameters
     deformable = takes_points or "deformable" in type(module).__name__.lower()
-    return DEFORMABLE if deformable else NOT_SEEN
+    return DEFORMABLE if deformable else _without_weights(module) or NOT_SEEN
 
 
 def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRecorded:
