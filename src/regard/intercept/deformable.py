@@ -66,7 +66,7 @@ class DeformableCalls:
     def _before(self, arguments: Mapping[str, Any]) -> DeformableAttention | None:
         """The call, before the model can overwrite its arguments."""
         locations, weights = arguments["sampling_locations"], arguments["attention_weights"]
-        self._softmax.forget(weights)  # its product with the samples is inside
+        self._softmax.following.forget(weights)  # its product with the samples is inside
         if not self._recorder.wants():
             return None
         levels = level_shapes(arguments)

@@ -42,6 +42,7 @@ class Interceptor(TorchFunctionMode):
         self._handlers: dict[Any, Handler] = {}
         for mechanism in mechanisms:
             self._handlers |= mechanism.functions()
+        self._following = self.softmax.following
         self._writers: dict[Any, Written | None] = {}
         self._plain: set[Any] = set()  # functions that neither attend nor overwrite
 
@@ -55,11 +56,7 @@ class Interceptor(TorchFunctionMode):
     ) -> Any:
         if _is_compiling():
             return func(*args, **(kwargs or {}))
-        if (
-            func in self._plain
-            and not self.softmax.is_following
-            and not (kwargs and "out" in kwargs)
-        ):
+        if func in self._plain and not self.softmax.following and not (kwargs and "out" in kwargs):
             return func(*args, **(kwargs or {}))  # most calls: as little as possible is done here
         kwargs = kwargs or {}
         if _must_not_record():
@@ -70,9 +67,9 @@ class Interceptor(TorchFunctionMode):
         if handler is not None:
             return handler(func, args, kwargs)
         self._guard(self._before_write, func, args, kwargs)
-        if not self.softmax.is_following:
+        if not self._following:
             return func(*args, **kwargs)
-        traces = self.softmax.look_up(func, args)
+        traces = self._following.look_up(func, args)
         if not any(traces):
             return func(*args, **kwargs)
         shapes = [tuple(getattr(arg, "shape", ())) for arg in args]
@@ -93,7 +90,7 @@ class Interceptor(TorchFunctionMode):
     def _before_out(self, tensors: list[Tensor]) -> None:
         self._keeper.before_write(tensors)
         for tensor in tensors:
-            self.softmax.overwritten(tensor)
+            self._following.overwritten(tensor)
 
 
 def _must_not_record() -> bool:

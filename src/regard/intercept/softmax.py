@@ -10,21 +10,21 @@ they met the values.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from weakref import ref
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from regard.intercept.contraction import Contraction, arrange, of_call
+from regard.intercept.following import JOINS, Following
 from regard.intercept.recorder import Recorder
 from regard.intercept.stack import Frame
 from regard.intercept.steps import continued, plain_name
 from regard.intercept.trace import Fate, Trace
 from regard.intercept.valueless import ValuelessSoftmaxes
-from regard.intercept.values import ValueProducts, Weighed, of_linear
+from regard.intercept.values import ValueProducts
+from regard.intercept.weighing import Weighing
 from regard.intercept.written_softmax import WrittenSoftmax
-from regard.kept import storage_key
 from regard.scores import Autocast
 
 NO_VALUES = "a softmax over q·k was taken, and its weights never met any values"
@@ -32,11 +32,6 @@ NO_SOFTMAX = (
     "q·k weighs the values and no softmax was called: linear or sigmoid attention, or a softmax "
     "written out by hand"
 )
-ONES = (
-    "its softmax runs over another axis than the sum: over an axis of one entry, every weight is 1"
-)
-JOINED = "its weights are several softmaxes joined"
-JOINS = (torch.cat, torch.concat, torch.concatenate, torch.stack)
 PIECES = ("chunk", "split", "unbind", "tensor_split", "iter")
 FREE = "its softmax is not of a q·k product: kept as weights"
 
@@ -47,11 +42,11 @@ class SoftmaxAttention:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._values = ValueProducts(recorder)
-        self._weighed: dict[int, tuple[ref[Tensor], Weighed]] = {}
+        self._weighing = Weighing(recorder, self._values)
         self._written = WrittenSoftmax()
         self._valueless = ValuelessSoftmaxes(recorder)
         recorder.stack.left = self._left
-        self._traces: dict[int, tuple[ref[Tensor], Trace]] = {}
+        self.following = Following()
         self.fates: list[Fate] = []
 
     def functions(self) -> dict[Any, Callable[..., Any]]:
@@ -65,10 +60,10 @@ class SoftmaxAttention:
             **dict.fromkeys(softmaxes, self.softmax),
         }
 
-    @property
-    def is_following(self) -> bool:
-        """Whether any traced tensor is alive."""
-        return bool(self._traces)
+    def clear(self) -> None:
+        """Forget everything."""
+        for memory in (self.following, self._weighing, self._values, self._written):
+            memory.clear()
 
     def product(
         self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -80,13 +75,13 @@ class SoftmaxAttention:
             return func(*args, **kwargs)
         if self._values.has_summaries:
             self._recorder.guard(self._values.tell_summaries, c)
-        a, b = self.trace(c.a), self.trace(c.b)
+        a, b = self.following.get(c.a), self.following.get(c.b)
         start = None
         if a is None and b is None:
             start = self._recorder.guard(self._start, c, plain_name(func), args, kwargs)
         out = func(*args, **kwargs)
         if start is not None:
-            self.follow(out, start)
+            self.following.set(out, start)
         elif a is not None and (a.is_weights or b is None):
             self._recorder.guard(self._multiplied, a, c, c.a_labels, out)
         elif b is not None:
@@ -102,7 +97,7 @@ class SoftmaxAttention:
             n = len(c.out_labels)
             row, column = (c.out_labels.index(x) - n for x in tokens)
             mixed = trace.lose("a product mixes its heads")
-            self.follow(out, replace(mixed, axes=(row, column)))
+            self.following.set(out, replace(mixed, axes=(row, column)))
         elif trace.is_weights:
             self._values.meet(trace, c, labels, out)
         elif trace.q is not None and any(x in c.contracted for x in tokens):
@@ -117,7 +112,9 @@ class SoftmaxAttention:
         dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
         if isinstance(dim, int) and isinstance(scores, Tensor):
             dim = dim if dim < 0 else dim - scores.dim()
-            self.follow(out, self._softmaxed(self.trace(scores), scores, dim, out.dtype))
+            self.following.set(
+                out, self._softmaxed(self.following.get(scores), scores, dim, out.dtype)
+            )
         return out
 
     def _softmaxed(
@@ -143,19 +140,21 @@ class SoftmaxAttention:
     ) -> None:
         """Continue the traces of a call's arguments, which were looked up before it ran."""
         if func is Tensor.__setitem__:
-            self.overwritten(args[0])
+            self.following.overwritten(args[0])
             return
         if plain_name(func) in PIECES and isinstance(out, (tuple, list)):
-            self._split(traces[0], out)
+            self.following.cut(traces[0], out)
             return
         if not isinstance(out, Tensor) or not out.is_floating_point():
             return
         if func in JOINS:
-            self._join(func, args, kwargs, out)
+            self.following.join(func, args, kwargs, out)
             return
-        scores = self._written.observe(plain_name(func), args, kwargs, traces[0], out, self.follow)
+        scores = self._written.observe(
+            plain_name(func), args, kwargs, traces[0], out, self.following.set
+        )
         if scores is not None:
-            self.follow(out, self._softmaxed(scores[0], out, scores[1], out.dtype))
+            self.following.set(out, self._softmaxed(scores[0], out, scores[1], out.dtype))
             return
         found = [i for i, trace in enumerate(traces) if trace is not None]
         same = [i for i in found if list(shapes[i]) == list(out.shape)]
@@ -163,8 +162,8 @@ class SoftmaxAttention:
         trace = traces[place]
         assert trace is not None
         if any(arg is out for arg in args):
-            self._void_others(out)
-        if self._meets_values(func, args, kwargs, place, trace, out):
+            self.following.void_others(out)
+        if self._weighing.observe(plain_name(func), args, kwargs, place, trace, out):
             return
         after = continued(
             trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep
@@ -173,134 +172,12 @@ class SoftmaxAttention:
             return
         if len(found) > 1 and any(traces[i].is_weights for i in found):  # type: ignore[union-attr]
             after = replace(after.lose("several softmaxes are mixed"), is_weights=True)
-        self.follow(out, after)
-
-    def _meets_values(
-        self,
-        func: Callable[..., Any],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        place: int,
-        trace: Trace,
-        out: Tensor,
-    ) -> bool:
-        """Whether a call that is no matrix product by name was a product with the values."""
-        name = plain_name(func)
-        if name == "sum":
-            return self._summed(args, kwargs, out)
-        if not trace.is_weights:
-            return False
-        if name == "linear" and place == 0 and trace.q is not None and trace.key_axis == -1:
-            values, bias = args[1], kwargs.get("bias", args[2] if len(args) > 2 else None)
-            if bias is None and not self._is_weight(values):
-                c = of_linear(args[0], values)
-                return self._values.meet(trace, c, c.a_labels, out) is not None
-        if name in ("mul", "multiply") and isinstance(args[1 - place], Tensor):
-            self._weigh(Weighed(trace, args[place], args[1 - place]), out)
-        return False
-
-    def _weigh(self, weighed: Weighed, out: Tensor) -> None:
-        """Remember what was multiplied, for as long as the product lives, in case it is summed."""
-        key = id(out)
-        if weighed.has_channels and out is not weighed.weights:
-            self._weighed[key] = (ref(out, lambda _: self._weighed.pop(key, None)), weighed)
-
-    def _summed(self, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> bool:
-        """Whether a sum completes a product with the values."""
-        found = self._weighed.get(id(args[0]))
-        weighed = found[1] if found is not None and found[0]() is args[0] else None
-        completed = None if weighed is None else weighed.summed(out, args, kwargs)
-        if completed is None:
-            return False
-        trace, c, out = completed
-        if trace.key_axis is None:
-            self._recorder.miss(ONES)
-            return False
-        return self._values.meet(trace, c, c.a_labels, out) is not None
-
-    def _join(
-        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
-    ) -> None:
-        """Follow weights that were joined from several softmaxes."""
-        pieces = [self.trace(piece) for piece in args[0]]
-        first = pieces[0]
-        if first is None or not all(piece is not None and piece.is_weights for piece in pieces):
-            return
-        for piece in pieces:
-            if piece is not None and piece.fate is not None:
-                piece.fate.met_values = True  # what becomes of them is told by the first
-        axes = first.axes
-        if func is torch.stack:
-            dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
-            new = dim if dim < 0 else dim - out.dim()
-            axes = (_past(axes[0], new), _past(axes[1], new))
-        self.follow(out, replace(first.lose(JOINED), axes=axes))
+        self.following.set(out, after)
 
     def _left(self, frame: Frame) -> None:
         if self._valueless.is_waiting:
             with torch._C.DisableTorchFunction():  # hooks run under the mode
-                self._recorder.guard(self._valueless.left, frame, self._living)
-
-    def _living(self, fate: Fate) -> list[tuple[Tensor, Trace]]:
-        """Tensors that carry the weights of a softmax, oldest first."""
-        found = [(tensor(), trace) for tensor, trace in self._traces.values()]
-        return [(t, trace) for t, trace in found if t is not None and trace.fate is fate]
-
-    def _split(self, trace: Trace | None, pieces: Sequence[Tensor]) -> None:
-        """Follow the pieces of a tensor that was cut along another axis than those of tokens."""
-        if trace is not None and None not in trace.axes:
-            for piece in pieces:
-                self.follow(piece, trace.lose("it was split"))
-
-    def look_up(self, func: Callable[..., Any], args: Sequence[Any]) -> list[Trace | None]:
-        """The traces of positional arguments; None for each that has none.
-
-        Of tensors that are joined, the trace of the first stands for all.
-        """
-        if func in JOINS and args and args[0]:
-            args = args[0][:1]
-        return [self.trace(arg) if isinstance(arg, Tensor) else None for arg in args]
-
-    def trace(self, tensor: Tensor) -> Trace | None:
-        """The trace of a tensor."""
-        found = self._traces.get(id(tensor))
-        return found[1] if found is not None and found[0]() is tensor else None
-
-    def follow(self, tensor: Tensor, trace: Trace) -> None:
-        """Remember the trace as long as the tensor lives."""
-        key, traces = id(tensor), self._traces
-
-        def forget(gone: ref[Tensor]) -> None:
-            if key in traces and traces[key][0] is gone:
-                del traces[key]
-
-        self._traces[key] = (ref(tensor, forget), trace)
-
-    def forget(self, tensor: Tensor) -> None:
-        """No longer follow a tensor."""
-        self._traces.pop(id(tensor), None)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._traces.clear()
-        self._weighed.clear()
-        self._values.clear()
-        self._written.clear()
-
-    def overwritten(self, tensor: Tensor) -> None:
-        """Give up what is known about a tensor that something else is written to."""
-        trace = self.trace(tensor)
-        if trace is not None:
-            self.follow(tensor, trace.lose("it was overwritten, or a part of it"))
-        self._void_others(tensor)
-
-    def _void_others(self, written: Tensor) -> None:
-        """Give up the traces of all other tensors in the memory that was written to."""
-        memory = storage_key(written)
-        for reference, trace in list(self._traces.values()):
-            other = reference()
-            if other is not None and other is not written and storage_key(other) == memory:
-                self.follow(other, trace.lose("it was changed through another view"))
+                self._recorder.guard(self._valueless.left, frame, self.following.carriers)
 
     def _start(
         self, c: Contraction, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -309,7 +186,7 @@ class SoftmaxAttention:
         rows, columns = c.own(c.a_labels), c.own(c.b_labels)
         if len(rows) != 1 or len(columns) != 1 or not c.contracted:
             return None
-        if any(t.dim() == 2 and self._is_weight(t) for t in (c.a, c.b)):
+        if any(t.dim() == 2 and self._recorder.keeper.is_weight(t) for t in (c.a, c.b)):
             return None
         if not c.a.is_floating_point():
             return None
@@ -333,11 +210,3 @@ class SoftmaxAttention:
                 bias = args[0] if beta == 1 else args[0] * beta
                 trace = trace.moved("add", (keep(bias),))
         return trace
-
-    def _is_weight(self, tensor: Tensor) -> bool:
-        return isinstance(tensor, torch.nn.Parameter) or self._recorder.keeper.is_owned(tensor)
-
-
-def _past(axis: int | None, new: int) -> int | None:
-    """Where an axis, counted from the end, is after a new axis came to place `new`."""
-    return axis if axis is None or axis > new else axis - 1

@@ -1,9 +1,6 @@
 """The last act of attention: weights meet values over the keys, and the call is recorded."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from string import ascii_letters
-from typing import Any
 from weakref import ref
 
 from torch import Tensor
@@ -193,81 +190,3 @@ def _sample(
     v = v.expand(*(sizes.get(x, 1) for x in leading), *v.shape[-2:])
     o = arrange(out, c.out_labels, [*leading, query, *extra])
     return OutputSample.of(arranged.apply(v), arranged.apply(o))
-
-
-def of_linear(weights: Tensor, values: Tensor) -> Contraction:
-    """`F.linear(weights, values)`: a product with the values' transpose."""
-    lead = tuple(ascii_letters[: weights.dim() - 1])
-    return Contraction(weights, values, (*lead, "-"), (">", "-"), (*lead, ">"), ())
-
-
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """Weights times values, element by element, before the sum over the keys.
-
-    Attributes:
-        trace: Of the weights.
-        weights: As they were multiplied.
-        values: Likewise.
-    """
-
-    trace: Trace
-    weights: Tensor
-    values: Tensor
-
-    @property
-    def has_channels(self) -> bool:
-        """Whether the values have an axis along which the weights are the same."""
-        own, others = _aligned(self.weights, self.values)
-        return any(a == 1 and b > 1 for a, b in zip(own, others, strict=True))
-
-    def summed(
-        self, out: Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[Trace, Contraction, Tensor] | None:
-        """What a sum over one axis completes; None if it is no product of weights with values.
-
-        The weights must lack an axis that the values have: their channels. A product without one
-        is an expected value, as of depth bins, and no attention.
-
-        Returns:
-            The trace of the weights, the contraction, and its result.
-        """
-        n = max(self.weights.dim(), self.values.dim())
-        axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
-        if isinstance(axis, (tuple, list)) and len(axis) == 1:
-            axis = axis[0]
-        if not isinstance(axis, int):
-            return None
-        axis %= n
-        weights, w_labels = _used_axes(self.weights, self.values)
-        values, v_labels = _used_axes(self.values, self.weights)
-        key = ascii_letters[axis]
-        channels = [x for x in v_labels if x not in w_labels]
-        if key not in w_labels or key not in v_labels or len(channels) != 1:
-            return None
-        labels = tuple(x for x in ascii_letters[:n] if x != key)
-        shared = tuple(x for x in labels if x in w_labels and x in v_labels)
-        c = Contraction(weights, values, w_labels, v_labels, labels, shared)
-        axes = (_place(self.trace.axes[0], n, w_labels), _place(self.trace.axes[1], n, w_labels))
-        trace = self.trace.moved("reshape", axes=axes, shape=list(weights.shape))
-        return trace, c, out.squeeze(axis) if out.dim() == n else out
-
-
-def _place(axis: int | None, n: int, labels: Labels) -> int | None:
-    """Where an axis, counted from the end of n, is among the labels that are left."""
-    label = None if axis is None else ascii_letters[n + axis]
-    return labels.index(label) - len(labels) if label in labels else None
-
-
-def _aligned(tensor: Tensor, other: Tensor) -> tuple[list[int], list[int]]:
-    """Shapes of both, with as many axes as the larger has."""
-    n = max(tensor.dim(), other.dim())
-    own, others = ([*[1] * (n - t.dim()), *t.shape] for t in (tensor, other))
-    return own, others
-
-
-def _used_axes(tensor: Tensor, other: Tensor) -> tuple[Tensor, Labels]:
-    """The tensor without the axes that it only repeats along the other, and labels of the rest."""
-    own, others = _aligned(tensor, other)
-    kept = [i for i in range(len(own)) if own[i] > 1 or others[i] == 1]
-    return tensor.reshape([own[i] for i in kept]), tuple(ascii_letters[i] for i in kept)

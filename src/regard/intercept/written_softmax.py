@@ -6,10 +6,10 @@ What came before the exponential is scores; what comes after the division is wei
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import ref
 
 from torch import Tensor
 
+from regard.intercept.alive import WhileAlive
 from regard.intercept.steps import NOT_CONTINUED, PERMUTE, RESHAPE
 from regard.intercept.trace import Trace
 
@@ -50,7 +50,7 @@ class WrittenSoftmax:
     """Knows which tensors are stages of a softmax that is being written out."""
 
     def __init__(self) -> None:
-        self._stages: dict[int, tuple[ref[Tensor], _Stage]] = {}
+        self._stages = WhileAlive[_Stage]()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -76,7 +76,7 @@ class WrittenSoftmax:
             follow: Makes that a stage is observed, too.
         """
         name = name.rstrip("_")
-        stages = [self._stage(arg) for arg in args[:2]]
+        stages = [self._stages.get(arg) for arg in args[:2]]
         first = stages[0] if stages else None
         if name in ("div", "divide", "true_divide", "truediv") and len(stages) > 1:
             return _divided(first, stages[1])
@@ -84,11 +84,11 @@ class WrittenSoftmax:
             if isinstance(first, _Logarithms):
                 return first.trace, first.dim
             if trace is not None and trace.q is not None and not trace.is_weights:
-                self._remember(out, _Exponentials(trace))
+                self._stages.set(out, _Exponentials(trace))
         elif name == "log_softmax" and trace is not None and not trace.is_weights:
             dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
             if isinstance(dim, int):
-                self._remember(out, _Logarithms(trace, dim if dim < 0 else dim - out.dim()))
+                self._stages.set(out, _Logarithms(trace, dim if dim < 0 else dim - out.dim()))
                 follow(out, trace.lose(UNFINISHED))
         elif name == "sum" and isinstance(first, _Exponentials):
             self._total(first, args, kwargs, out, follow)
@@ -107,7 +107,7 @@ class WrittenSoftmax:
         dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
         dim = dim[0] if isinstance(dim, (tuple, list)) and len(dim) == 1 else dim
         if isinstance(dim, int) and out.dim() == args[0].dim():
-            self._remember(out, _Total(of, dim if dim < 0 else dim - out.dim()))
+            self._stages.set(out, _Total(of, dim if dim < 0 else dim - out.dim()))
             follow(out, of.trace.lose(UNFINISHED))
 
     def _change(self, stage: _Stage | None, args: Sequence[Any], out: Tensor) -> None:
@@ -115,22 +115,9 @@ class WrittenSoftmax:
         if stage is None or out.shape != args[0].shape:
             return
         if isinstance(stage, _Exponentials):
-            self._remember(out, _Exponentials(stage.trace.lose(CHANGED)))
+            self._stages.set(out, _Exponentials(stage.trace.lose(CHANGED)))
         elif isinstance(stage, _Total):
-            self._remember(out, _Total(stage.of, stage.dim, changed=True))
-
-    def _stage(self, tensor: Any) -> _Stage | None:
-        found = self._stages.get(id(tensor))
-        return found[1] if found is not None and found[0]() is tensor else None
-
-    def _remember(self, tensor: Tensor, stage: _Stage) -> None:
-        key, stages = id(tensor), self._stages
-
-        def forget(gone: ref[Tensor]) -> None:
-            if key in stages and stages[key][0] is gone:
-                del stages[key]
-
-        stages[key] = (ref(tensor, forget), stage)
+            self._stages.set(out, _Total(stage.of, stage.dim, changed=True))
 
 
 def _divided(above: _Stage | None, below: _Stage | None) -> tuple[Trace, int] | None:
