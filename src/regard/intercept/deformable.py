@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from regard.intercept.softmax import SoftmaxAttention
 from regard.sample import OutputSample
 
 MARKS = {"sampling_locations", "attention_weights"}
+FUNCTIONS = {FunctionType, MethodType, staticmethod}
 
 
 class DeformableCalls:
@@ -113,7 +114,7 @@ def places(modules: Iterator[nn.Module] | Any) -> Iterator[Place]:
     for namespace in namespaces.values():
         for name in _marked(vars(namespace)):
             yield Place(namespace, name)
-        for kernel in {v for v in vars(namespace).values() if _is_kernel(v)}:
+        for kernel in _kernels(vars(namespace)):
             yield Place(kernel, "apply")
 
 
@@ -122,23 +123,23 @@ def _own_bases(cls: type) -> list[type]:
 
 
 def _marked(names: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in names.items() if _is_marked(value)]
+    """Names of functions with the two parameters; of many names, so types are asked first."""
+    return [n for n, value in names.items() if type(value) in FUNCTIONS and _is_marked(value)]
 
 
 def _is_marked(value: Any) -> bool:
-    if isinstance(value, staticmethod):
-        value = value.__func__
-    value = inspect.unwrap(value) if isinstance(value, FunctionType) else value
-    code = getattr(getattr(value, "__func__", value), "__code__", None)  # of methods, too
-    if code is None or not isinstance(code.co_varnames, tuple):
+    function = getattr(value, "__func__", value)
+    if hasattr(function, "__wrapped__"):
+        function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    if code is None or (count := code.co_argcount + code.co_kwonlyargcount) < len(MARKS):
         return False
-    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return MARKS.issubset(named)
+    return MARKS.issubset(code.co_varnames[:count])
 
 
-def _is_kernel(value: Any) -> bool:
-    is_function = isinstance(value, type) and issubclass(value, Function)
-    return is_function and _is_marked(value.forward)
+def _kernels(names: Mapping[str, Any]) -> set[type[Function]]:
+    classes = {v for v in names.values() if isinstance(v, type) and issubclass(v, Function)}
+    return {kernel for kernel in classes if _is_marked(kernel.forward)}
 
 
 def _parameters(place: Place) -> list[str]:

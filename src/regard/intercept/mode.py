@@ -56,7 +56,7 @@ class Interceptor(TorchFunctionMode):
     ) -> Any:
         if _is_compiling():
             return func(*args, **(kwargs or {}))
-        if func in self._plain and not self.softmax.following and not (kwargs and "out" in kwargs):
+        if func in self._plain and not self._following and not (kwargs and "out" in kwargs):
             return func(*args, **(kwargs or {}))  # most calls: as little as possible is done here
         kwargs = kwargs or {}
         if _must_not_record():
