@@ -98,7 +98,8 @@ class Attention(ABC):
 
         Returns:
             (batch, heads, queries, keys). Rows sum to 1, but for a row in which every key is
-            blocked: that is all zeros (see `fully_masked`).
+            blocked: that is all zeros (see `fully_masked`). Points of deformable attention that
+            lie outside the map are lost to its rows; `notes` say where else rows do not sum to 1.
 
         Raises:
             SelectionError: A query or head that does not exist.

@@ -1,10 +1,10 @@
 """Deformable attention of every family that has it, and of the forms in official codes."""
 
+import copy
 import sys
 import threading
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -218,7 +218,8 @@ def test_every_place_where_a_function_can_be(form: str) -> None:
     model = DeformableLayer(form)
     plain = model(**layer_inputs())
     before = {name: dict(vars(m)) for name, m in model.named_modules()}
-    space, kernel = dict(vars(sys.modules[__name__])), dict(vars(Kernel))
+    holders = (sys.modules[__name__], Kernel, BrokenKernel, DeformableLayer, Sampling)
+    outside = [dict(vars(holder)) for holder in holders]
     with regard.record(model) as recording:
         output = model(**layer_inputs())
     assert torch.equal(output, plain)
@@ -226,8 +227,7 @@ def test_every_place_where_a_function_can_be(form: str) -> None:
     assert relative_error(recording[0]) <= EXACT
     assert recording.unrecorded == []
     assert {name: dict(vars(m)) for name, m in model.named_modules()} == before
-    assert dict(vars(sys.modules[__name__])) == space, "nothing stays behind"
-    assert dict(vars(Kernel)) == kernel
+    assert [dict(vars(holder)) for holder in holders] == outside, "nothing stays behind"
 
 
 def test_a_kernel_still_has_gradients() -> None:
@@ -308,16 +308,34 @@ def test_nested_recordings_both_record() -> None:
     assert len(outer) == len(inner) == 1
 
 
+def test_a_copy_that_is_made_inside_is_a_model_of_its_own() -> None:
+    model = DeformableLayer("module")
+    with regard.record(model) as recording:
+        model(**layer_inputs())
+        copied = copy.deepcopy(model)
+    assert "forward" not in vars(copied.sampling)
+    assert len(recording) == 1
+    assert torch.equal(copied(**layer_inputs()), model(**layer_inputs()))
+
+
+def test_another_model_of_the_same_class_is_not_recorded() -> None:
+    model, other = DeformableLayer("module"), DeformableLayer("module")
+    with regard.record(model) as recording:
+        other(**layer_inputs())
+        model(**layer_inputs())
+    assert len(recording) == 1
+
+
 def test_places_name_functions_and_nothing_else() -> None:
     found = {
-        (p.holder.__name__ if isinstance(p.holder, ModuleType | type) else "", p.name)
-        for p in places([DeformableLayer("function")])
+        (getattr(p.holder, "__name__", "a module"), p.name)
+        for p in places(DeformableLayer("function").modules())
     }
-    here = __name__
     assert found == {
-        ("", "core"),
-        ("", "_method"),
-        (here, "core"),
+        ("a module", "core"),
+        ("DeformableLayer", "_method"),
+        ("Sampling", "forward"),
+        (__name__, "core"),
         ("Kernel", "apply"),
         ("BrokenKernel", "apply"),
     }

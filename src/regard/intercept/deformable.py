@@ -7,9 +7,9 @@ around a CUDA kernel. They are found by their parameters, run untouched, and the
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from regard.deformable import DeformableAttention
 from regard.intercept.listening import Listener, Place, listening
 from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import SoftmaxAttention
+from regard.intercept.stack import must_not_record
 from regard.sample import OutputSample
 
 MARKS = {"sampling_locations", "attention_weights"}
@@ -91,35 +92,25 @@ class DeformableCalls:
         self._recorder.append(call)
 
 
-def must_not_record() -> bool:
-    """While a checkpoint is run again in a backward pass."""
-    return torch._C._current_graph_task_id() != -1
+def places(modules: Iterable[nn.Module]) -> Iterator[Place]:
+    """Where these modules find functions with the two parameters.
 
-
-def places(modules: Iterator[nn.Module] | Any) -> Iterator[Place]:
-    """Where these modules find functions with the two parameters."""
-    namespaces: dict[str, ModuleType] = {}
-    by_class: dict[type, list[str]] = {}
+    In their classes, so that copies of a module share nothing with it; in themselves; and in the
+    files that define their classes.
+    """
+    classes: dict[type, None] = {}
     for module in modules:
-        cls = type(module)
-        if cls not in by_class:
-            by_class[cls] = [n for base in _own_bases(cls) for n in _marked(vars(base))]
-            namespaces |= {
-                base.__module__: sys.modules[base.__module__]
-                for base in _own_bases(cls)
-                if base.__module__ in sys.modules
-            }
-        for name in dict.fromkeys([*by_class[cls], *_marked(vars(module))]):
+        classes |= dict.fromkeys(type(module).__mro__)
+        for name in _marked(vars(module)):
             yield Place(module, name)
-    for namespace in namespaces.values():
-        for name in _marked(vars(namespace)):
-            yield Place(namespace, name)
-        for kernel in _kernels(vars(namespace)):
+    own = [cls for cls in classes if not cls.__module__.startswith(("torch.", "builtins"))]
+    files = {cls.__module__: sys.modules.get(cls.__module__) for cls in own}
+    for holder in (*own, *(file for file in files.values() if file is not None)):
+        for name in _marked(vars(holder)):
+            yield Place(holder, name)
+    for file in files.values():
+        for kernel in _kernels({} if file is None else vars(file)):
             yield Place(kernel, "apply")
-
-
-def _own_bases(cls: type) -> list[type]:
-    return [base for base in cls.__mro__ if not base.__module__.startswith(("torch.", "builtins"))]
 
 
 def _marked(names: Mapping[str, Any]) -> list[str]:
@@ -144,7 +135,7 @@ def _kernels(names: Mapping[str, Any]) -> set[type[Function]]:
 
 def _parameters(place: Place) -> list[str]:
     """Names of the positional arguments of a call there."""
-    if not isinstance(place.holder, type):
+    if place.name != "apply":
         return list(inspect.signature(getattr(place.holder, place.name)).parameters)
     kernel: type[Function] = place.holder
     names = list(inspect.signature(kernel.forward).parameters)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
+from types import FunctionType
 from typing import Any
 
 Function = Callable[..., Any]
@@ -43,7 +44,7 @@ class _Replaced:
     """
 
     place: Place
-    own: tuple[Any, ...]
+    own: list[Any]
     listeners: list[tuple[int, Listener]] = field(default_factory=list)
 
     def put_back(self) -> None:
@@ -77,11 +78,12 @@ def listening(places: Iterable[Place], listener_of: Callable[[Place], Listener])
 def _listen(place: Place, heard: tuple[int, Listener]) -> None:
     if place.key not in _replaced:
         held = vars(place.holder)
-        own = (held[place.name],) if place.name in held else ()
+        own = [held[place.name]] if place.name in held else []
         replaced = _Replaced(place, own)
         function = _telling(getattr(place.holder, place.name), replaced.listeners)
-        is_class = isinstance(place.holder, type)
-        setattr(place.holder, place.name, staticmethod(function) if is_class else function)
+        takes_self = bool(own) and isinstance(own[0], FunctionType)
+        plain = takes_self or not isinstance(place.holder, type)
+        setattr(place.holder, place.name, function if plain else staticmethod(function))
         _replaced[place.key] = replaced
     _replaced[place.key].listeners.append(heard)
 

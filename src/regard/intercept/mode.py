@@ -13,6 +13,7 @@ from regard.intercept.multihead import MultiheadFunction
 from regard.intercept.recorder import Recorder
 from regard.intercept.sdpa import FusedAttention
 from regard.intercept.softmax import SoftmaxAttention
+from regard.intercept.stack import must_not_record
 
 Handler = Callable[..., Any]
 _is_compiling = torch.compiler.is_compiling
@@ -59,7 +60,7 @@ class Interceptor(TorchFunctionMode):
         if func in self._plain and not self._following and not (kwargs and "out" in kwargs):
             return func(*args, **(kwargs or {}))  # most calls: as little as possible is done here
         kwargs = kwargs or {}
-        if _must_not_record():
+        if must_not_record():
             return func(*args, **kwargs)
         if kwargs.get("out") is not None:
             self._guard(self._before_out, tensors_in(kwargs["out"]))
@@ -91,11 +92,3 @@ class Interceptor(TorchFunctionMode):
         self._keeper.before_write(tensors)
         for tensor in tensors:
             self._following.overwritten(tensor)
-
-
-def _must_not_record() -> bool:
-    """While a function is transformed, or a checkpoint is run again."""
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._current_graph_task_id() != -1
-    )

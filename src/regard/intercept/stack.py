@@ -70,6 +70,10 @@ class ModuleStack:
         self.forward = -1
         self.sealed = [path for path, m in self.modules.items() if id(m) not in self._paths]
 
+    def __deepcopy__(self, memo: Any) -> "ModuleStack":
+        """Itself: a copy of a model that is being recorded takes the hooks along, to no effect."""
+        return self
+
     def attach(self) -> None:
         """Start to follow the model's modules."""
         for module in self.modules.values():
@@ -141,16 +145,16 @@ class ModuleStack:
         )
 
     def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if self._is_elsewhere():
+        path = self._paths.get(id(module))
+        if path is None or self._is_elsewhere():
             return
         if not self._frames:
             self.forward += 1
-        path = self._paths[id(module)]
         self.ran[path] = module
         self._frames.append(Frame(path, module, inputs=(args, kwargs)))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
-        if self._is_elsewhere():
+        if id(module) not in self._paths or self._is_elsewhere():
             return
         frame = None
         while self._frames and (frame := self._frames.pop()).module is not module:
@@ -162,3 +166,11 @@ class ModuleStack:
         """In another thread, or inside a backward pass that runs a checkpoint again."""
         in_backward: bool = torch._C._current_graph_task_id() != -1
         return in_backward or threading.get_ident() != self._thread
+
+
+def must_not_record() -> bool:
+    """While a function is transformed, or a checkpoint is run again."""
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._current_graph_task_id() != -1
+    )

@@ -16,7 +16,7 @@ from regard.intercept.recorder import Recorder
 from regard.intercept.stack import Frame
 from regard.intercept.trace import Fate, Trace
 
-NOTE = "its weights meet no values: the model uses them as they are, so nothing can verify them"
+NOTE = "no values met its weights: the model uses them as they are, so nothing can verify them"
 Living = Callable[[Fate], list[tuple[Tensor, Trace]]]
 
 
@@ -55,6 +55,7 @@ class ValuelessSoftmaxes:
             living: Gives the tensors that still carry the weights of a softmax.
         """
         self._waiting = [fate for fate in self._waiting if not fate.met_values]
+        self._handed_on = [one for one in self._handed_on if not one.fate.met_values]
         if self._recorder.stack.is_called_attention(frame.path):
             for fate in self._waiting:
                 self._handed_on += [_HandedOn(frame, fate, *found) for found in living(fate)[-1:]]

@@ -57,9 +57,9 @@ class Weighing:
             return self._summed(args, kwargs, out)
         if not trace.is_weights:
             return False
-        if name == "linear" and place == 0 and trace.q is not None and trace.key_axis == -1:
+        if name == "linear" and len(args) > 1 and place == 0 and trace.key_axis == -1:
             return self._linear(args, kwargs, trace, out)
-        if name in ("mul", "multiply") and isinstance(args[1 - place], Tensor):
+        if name in ("mul", "multiply") and len(args) == 2 and isinstance(args[1 - place], Tensor):
             weighed = Weighed(trace, args[place], args[1 - place])
             if weighed.has_channels:
                 self._weighed.set(out, weighed)
@@ -69,7 +69,7 @@ class Weighing:
         self, args: Sequence[Any], kwargs: Mapping[str, Any], trace: Trace, out: Tensor
     ) -> bool:
         values, bias = args[1], kwargs.get("bias", args[2] if len(args) > 2 else None)
-        if bias is not None or self._recorder.keeper.is_weight(values):
+        if trace.q is None or bias is not None or self._recorder.keeper.is_weight(values):
             return False
         c = of_linear(args[0], values)
         return self._values.meet(trace, c, c.a_labels, out) is not None
