@@ -82,7 +82,7 @@ class Attention(ABC):
     @property
     def nbytes(self) -> int:
         """Bytes that the record holds, tensors shared with other records included."""
-        return sum(kept.nbytes for kept in self.kept)
+        return sum({kept.identity: kept.nbytes for kept in self.kept}.values())
 
     def weights(
         self, queries: Selection = None, heads: Selection = None, *, masked: bool = True

@@ -7,7 +7,7 @@ masks lifted gives what the same q and k say without them.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.autocast import Autocast as Autocast
 from regard.kept import Kept
+from regard.recipe import Recipe
 
 BLOCKED = -87.34
 """An additive score at or below this blocks: exp of it is no normal float32 any more.
@@ -45,7 +47,7 @@ Op = Literal[
     "linear",
     "conv2d",
 ]
-Operand = Kept | float | int | bool | None
+Operand = Kept | Recipe | float | int | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +66,14 @@ class Step:
 
     @property
     def kept(self) -> list[Kept]:
-        """The tensors among the operands."""
-        return [operand for operand in self.operands if isinstance(operand, Kept)]
-
-
-@dataclass(frozen=True, slots=True)
-class Autocast:
-    """The autocast state under which a call ran."""
-
-    device_type: str
-    dtype: torch.dtype
-    enabled: bool
-
-    @classmethod
-    def now(cls, device_type: str) -> "Autocast":
-        """The state of the current thread."""
-        enabled = torch.is_autocast_enabled(device_type)
-        return cls(device_type, torch.get_autocast_dtype(device_type), enabled)
-
-    def restore(self) -> AbstractContextManager[Any]:
-        """A context in which this state rules."""
-        if not self.enabled and not torch.is_autocast_enabled(self.device_type):
-            return nullcontext()
-        return torch.autocast(self.device_type, dtype=self.dtype, enabled=self.enabled)
+        """The tensors among the operands, and those that recipes among them take."""
+        found: list[Kept] = []
+        for operand in self.operands:
+            if isinstance(operand, Kept):
+                found.append(operand)
+            elif isinstance(operand, Recipe):
+                found += operand.kept
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +107,8 @@ class Part:
 
     def of(self, operand: Operand, axis: int) -> Any:
         """The part of a step's operand that meets the wanted part of the scores."""
+        if isinstance(operand, Recipe):
+            return self.of_heads(operand.rows(self.rows, axis))
         if not isinstance(operand, Kept):
             return operand
         return self.of_heads(self.of_rows(operand.get(), axis))
@@ -263,7 +252,7 @@ def _is_shift(step: Step) -> bool:
     if step.op not in ("add", "sub"):
         return False
     operand = step.operands[0]
-    if not isinstance(operand, Kept):
+    if not isinstance(operand, (Kept, Recipe)):
         return True
     broadcast = len(operand.shape) < -step.key_axis or operand.shape[step.key_axis] == 1
     return broadcast and bool((operand.compact().abs() < 1e6).all())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.intercept.keeper import Keeper
+from regard.intercept.recipes import Recipes
 from regard.intercept.stack import ModuleStack
 from regard.kept import Kept
 from regard.recording import Recording, matches
@@ -28,6 +29,7 @@ class Recorder:
         recording: Where the calls go.
         stack: The running modules.
         keeper: Keeps tensors.
+        recipes: Knows how large tensors are made of small ones, and keeps these.
         pattern: Glob of the layers that are wanted.
         keep: What to keep of a call.
         each: Asked about every call whether to keep it; None keeps all.
@@ -45,8 +47,12 @@ class Recorder:
     failure: Exception | None = None
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
+    recipes: Recipes = field(init=False)
     _paid: set[tuple[object, ...]] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recipes = Recipes(self.keeper)
 
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""

@@ -48,7 +48,8 @@ class FusedAttention:
         if given.mask is not None and given.mask.dtype == torch.bool:
             steps.append(Step("where", -2, (keep(given.mask), -torch.inf), {"keep": True}))
         elif given.mask is not None:
-            steps.append(Step("add", -2, (keep(given.mask),), _lowered(given.mask)))
+            bias = self._recorder.recipes.keep(given.mask)
+            steps.append(Step("add", -2, (bias,), _lowered(given.mask)))
         if given.is_causal:
             steps.append(Step("causal", -2))
         steps.append(Step("softmax", -2, (), {"dim": -1, "dtype": None}))

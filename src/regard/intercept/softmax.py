@@ -142,7 +142,7 @@ class SoftmaxAttention:
         if any(arg is out for arg in args):
             self._void_others(out)
         after = continued(
-            trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep
+            trace, func, args, kwargs, place, shapes[place], out, self._recorder.recipes.keep
         )
         if after is None:
             return

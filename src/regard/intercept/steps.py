@@ -8,9 +8,10 @@ from torch import Tensor
 
 from regard.intercept.trace import Trace, permutation, permuted_axes, reshaped_axes
 from regard.kept import Kept
+from regard.recipe import Recipe
 from regard.scores import Op
 
-Keep = Callable[[Tensor], Kept]
+Keep = Callable[[Tensor], Kept | Recipe]
 
 SAME = {
     "contiguous",
