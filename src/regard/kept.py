@@ -70,6 +70,11 @@ class Kept:
         return self._tensor
 
     @property
+    def kept(self) -> list["Kept"]:
+        """Itself: a tensor that is made of nothing else."""
+        return [self]
+
+    @property
     def is_unversioned(self) -> bool:
         """Whether the tensor carries no version, so that nobody can tell if it was written to."""
         return self._version is None

@@ -59,6 +59,16 @@ class Recipe:
         """Bytes of these tensors, each counted once."""
         return sum({kept.identity: kept.nbytes for kept in self.kept}.values())
 
+    @property
+    def cost_bytes(self) -> int:
+        """Bytes that keeping it adds to a call: what a product takes first is q, kept anyway."""
+        inputs = self.inputs[1:] if self.op == "einsum" else self.inputs
+        return sum(
+            x.nbytes if isinstance(x, Kept) else x.cost_bytes
+            for x in inputs
+            if isinstance(x, (Kept, Recipe))
+        )
+
     def get(self) -> Tensor:
         """The whole tensor, made as the model made it."""
         return self._run([_whole(x) for x in self.inputs])
@@ -141,12 +151,16 @@ class Recipe:
             for x, term in zip(self.inputs, terms, strict=True)
         ]
         row = next(x for x in "zyxwvutsrqponmlkjihgfedcba" if x not in self.options["equation"])
-        kept = [
-            row + "".join(x for x in term if wanted.get(x) is None) for term in (*terms, out)
-        ]
+        kept = [row + "".join(x for x in term if wanted.get(x) is None) for term in (*terms, out)]
         equation = f"{','.join(kept[:-1])}->{kept[-1]}"
         with (self.autocast or Autocast.now(parts[0].device.type)).restore():
             return torch.einsum(equation, *parts)
+
+
+def folded(x: Kept | Recipe, split: Sequence[int], whole: Sequence[int]) -> Recipe:
+    """What broadcasts to a shape with split axes, as it is when they are whole again."""
+    spread = Recipe("expand", (x,), tuple(split), x.dtype, {"shape": list(split)})
+    return Recipe("reshape", (spread,), tuple(whole), x.dtype, {"shape": list(whole)})
 
 
 def split_back(before: Sequence[int], after: Sequence[int], where: Where) -> Where | None:

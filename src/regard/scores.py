@@ -67,13 +67,8 @@ class Step:
     @property
     def kept(self) -> list[Kept]:
         """The tensors among the operands, and those that recipes among them take."""
-        found: list[Kept] = []
-        for operand in self.operands:
-            if isinstance(operand, Kept):
-                found.append(operand)
-            elif isinstance(operand, Recipe):
-                found += operand.kept
-        return found
+        tensors = [x for x in self.operands if isinstance(x, (Kept, Recipe))]
+        return [kept for x in tensors for kept in x.kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +123,8 @@ class Scores:
             the dtypes that the model itself used.
     """
 
-    q: Kept
-    k: Kept
+    q: Kept | Recipe
+    k: Kept | Recipe
     steps: tuple[Step, ...]
     autocast: Autocast
     fused: bool
@@ -137,7 +132,7 @@ class Scores:
     @property
     def kept(self) -> list[Kept]:
         """Every tensor that the program needs."""
-        return [self.q, self.k, *(kept for step in self.steps for kept in step.kept)]
+        return [*self.q.kept, *self.k.kept, *(kept for step in self.steps for kept in step.kept)]
 
     @property
     def may_block(self) -> bool:

@@ -128,8 +128,8 @@ def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
         return value if finite else {"float": repr(value)}
 
     return {
-        "q": tensors.add(scores.q),
-        "k": tensors.add(scores.k),
+        "q": operand(scores.q),
+        "k": operand(scores.k),
         "fused": scores.fused,
         "autocast": _describe_autocast(scores.autocast),
         "steps": [
@@ -197,8 +197,8 @@ class _Reader:
     def scores(self, story: Mapping[str, Any]) -> Scores:
         """The program of a call."""
         return Scores(
-            self.kept(story["q"]),
-            self.kept(story["k"]),
+            self.operand(story["q"]),
+            self.operand(story["k"]),
             tuple(self.step(*step) for step in story["steps"]),
             _autocast(story["autocast"]),
             story["fused"],

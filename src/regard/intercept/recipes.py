@@ -2,7 +2,8 @@
 
 A recipe starts where a call makes a tensor much larger than what it takes: an addition that
 broadcasts both sides, or an index into a small table. Products in einsum notation start one too,
-because their results are what such additions take. Views and pointwise calls continue it.
+because their results are what such additions take, and so does a multiplication by a number,
+because q is often scaled after such a product took it. Views and pointwise calls continue it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,15 +25,21 @@ from regard.recipe import Ingredient, Recipe, RecipeOp
 SMALLER = 2
 """A call starts a recipe if its result has this many times the numbers of each of its inputs."""
 
+LARGEST = 8
+"""A product starts one if its first input has at most so many times the numbers of its result.
+
+That input is q, which is kept in any case; the bound is for when it is something else.
+"""
+
 STARTING: dict[str, str] = {
     **dict.fromkeys(("add", "__add__", "__radd__"), "add"),
     **dict.fromkeys(("sub", "__sub__"), "sub"),
     "__getitem__": "getitem",
+    **dict.fromkeys(("mul", "__mul__", "__rmul__"), "mul"),
     "embedding": "embedding",
     "einsum": "einsum",
 }
 CONTINUING: dict[str, str] = {
-    **dict.fromkeys(("mul", "__mul__", "__rmul__"), "mul"),
     **dict.fromkeys(("div", "__truediv__"), "div"),
     **dict.fromkeys(("view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze"), "reshape"),
     **dict.fromkeys(("view_as", "reshape_as"), "reshape"),
@@ -61,7 +68,7 @@ class Recipes:
         """The tensor's recipe if that takes less memory than the tensor, else the tensor."""
         recipe = self.of(tensor)
         whole = compact_view(tensor)
-        if recipe is not None and recipe.nbytes < whole.numel() * whole.element_size():
+        if recipe is not None and recipe.cost_bytes < whole.numel() * whole.element_size():
             return recipe
         return self._keeper.keep(tensor)
 
@@ -85,9 +92,7 @@ class Recipes:
             if made is None or storage_key(made) in memory:
                 del self._made[key]
 
-    def observe(
-        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any
-    ) -> None:
+    def observe(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> None:
         """Follow the result of a watched call, which has been made, if it has a recipe."""
         what = _watched()[func]
         recipe: Recipe | None
@@ -124,9 +129,11 @@ class Recipes:
             return None
         tensors = [x for x in args if isinstance(x, Tensor)]
         recipes = [self.of(x) if isinstance(x, Tensor) else None for x in args]
-        whole = [x for x, known in zip(args, recipes, strict=True) if known is None]
-        large = any(isinstance(x, Tensor) and not _is_larger(out, x) for x in whole)
-        if large or (len(tensors) < 2 and not any(recipes)):
+        if len(tensors) == 2:
+            whole = [x for x, known in zip(args, recipes, strict=True) if known is None]
+            if not all(_is_larger(out, x) for x in whole):
+                return None
+        elif not any(recipes) and (op != "mul" or out.dim() < 3):
             return None
         if not isinstance(args[0], Tensor):
             if op in ("sub", "div"):
@@ -158,9 +165,7 @@ class Recipes:
     def _embedding(self, input: Tensor, weight: Tensor, *_: Any, **__: Any) -> Recipe | None:
         return self._gather(weight, input, 0, None)
 
-    def _gather(
-        self, table: Tensor, index: Tensor, axis: int, out: Tensor | None
-    ) -> Recipe | None:
+    def _gather(self, table: Tensor, index: Tensor, axis: int, out: Tensor | None) -> Recipe | None:
         rest = table.shape[:axis] + table.shape[axis + 1 :]
         size = index.numel() * rest.numel()
         if index.dtype not in (torch.int64, torch.int32) or size < SMALLER * table.numel():
@@ -184,6 +189,8 @@ class Recipes:
         operands = args[1] if isinstance(args[1], (list, tuple)) else args[1:]
         c = of_einsum(args[0], operands) if isinstance(args[0], str) else None
         if c is None or not c.is_plain or c.b.numel() * SMALLER > out.numel():
+            return None
+        if c.a.numel() > LARGEST * out.numel():
             return None
         equation = f"{''.join(c.a_labels)},{''.join(c.b_labels)}->{''.join(c.out_labels)}"
         inputs = (self._keeper.keep(c.a), self._keeper.keep(c.b))

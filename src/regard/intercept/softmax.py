@@ -158,10 +158,14 @@ class SoftmaxAttention:
 
     def look_up(self, args: Sequence[Any]) -> list[Trace | None]:
         """The traces of positional arguments; None for each that has none."""
-        return [self.trace(arg) if isinstance(arg, Tensor) else None for arg in args]
+        return [self._as_it_is(arg) if isinstance(arg, Tensor) else None for arg in args]
 
     def trace(self, tensor: Tensor) -> Trace | None:
-        """The trace of a tensor."""
+        """The trace of a tensor, told in its own axes."""
+        trace = self._as_it_is(tensor)
+        return None if trace is None else trace.unfolded(tensor.shape)
+
+    def _as_it_is(self, tensor: Tensor) -> Trace | None:
         found = self._traces.get(id(tensor))
         return found[1] if found is not None and found[0]() is tensor else None
 
@@ -211,7 +215,8 @@ class SoftmaxAttention:
         k = arrange(c.b, c.b_labels, [*c.batch, *columns, *inner])
         if len(inner) > 1:
             q, k = q.flatten(-len(inner)), k.flatten(-len(inner))
-        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k))
+        made = self._recorder.recipes.of(c.a) if q.shape == c.a.shape else None
+        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k), q_made=made)
         made = [*c.batch, *rows, *columns]
         order = [made.index(x) for x in c.out_labels]
         if order != sorted(order):

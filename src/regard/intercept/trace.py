@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.kept import Kept
+from regard.recipe import Recipe
 from regard.scores import Autocast, Op, Operand, Scores, Step
 
 Axes = tuple[int | None, int | None]
@@ -59,6 +60,9 @@ class Trace:
         lost: Why the steps cannot be run again; "" while they can.
         notes: What a reader of the record must know.
         fate: What becomes of its softmax.
+        folded: Shape that it had before its token axes were split into those of grids (rows and
+            columns), while they are; `axes` then speak of that shape. () otherwise.
+        q_made: How q was made, where that is known.
     """
 
     autocast: Autocast
@@ -71,6 +75,8 @@ class Trace:
     lost: str = ""
     notes: tuple[str, ...] = ()
     fate: Fate | None = None
+    folded: tuple[int, ...] = ()
+    q_made: Recipe | None = None
 
     @property
     def replayable(self) -> bool:
@@ -107,6 +113,13 @@ class Trace:
         move = Move(op, self.axes, after, operands, options)
         return replace(self, moves=(*self.moves, move), axes=after)
 
+    def unfolded(self, shape: Sequence[int]) -> "Trace":
+        """The trace with the split of its token axes counted as a step, and these axes as lost."""
+        if not self.folded:
+            return self
+        axes = reshaped_axes(self.axes, self.folded, shape)
+        return replace(self.moved("reshape", axes=axes, shape=list(shape)), folded=())
+
     def lose(self, reason: str) -> "Trace":
         """The trace of something that cannot be computed again."""
         return replace(self, lost=self.lost or reason)
@@ -130,7 +143,8 @@ class Trace:
         assert self.query_side is not None
         side = self.query_side
         steps = [move.step(side) for move in self.moves]
-        q, k = (self.q, self.k) if side == 0 else (self.k, self.q)
+        made = self.q if self.q_made is None else _of_shared(self.q_made, self.q, steps)
+        q, k = (made, self.k) if side == 0 else (self.k, made)
         if side == 1:  # the model's product was keys x queries
             swap = [*range(-self.product_dim, -2), -1, -2]
             steps.insert(0, Step("permute", -2, (), {"dims": swap}))
@@ -142,6 +156,12 @@ class Trace:
         assert self.q is not None
         assert self.k is not None
         return max(len(self.q.shape), len(self.k.shape))
+
+
+def _of_shared(made: Recipe, q: Kept, steps: Sequence[Step]) -> Kept | Recipe:
+    """How q was made, if that takes what the steps keep anyway (q before it was scaled)."""
+    kept = {kept.identity for step in steps for kept in step.kept}
+    return made if all(leaf.identity in kept for leaf in made.kept) else q
 
 
 def reshaped_axes(axes: Axes, before: Sequence[int], after: Sequence[int]) -> Axes:
