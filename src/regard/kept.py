@@ -23,8 +23,10 @@ def storage_key(tensor: Tensor) -> int:
 
 
 def layout(tensor: Tensor) -> tuple[tuple[int, int], ...]:
-    """Sizes and strides with axes that run on merged: the same for all views of the same numbers
-    in the same order, such as (batch·heads, n, d) and (batch, heads, n, d).
+    """Sizes and strides, with axes merged that run on in memory.
+
+    The same for all views of the same numbers in the same order, such as (batch·heads, n, d) and
+    (batch, heads, n, d).
     """
     merged: list[tuple[int, int]] = []
     for size, stride in zip(tensor.shape, tensor.stride(), strict=True):

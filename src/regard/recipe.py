@@ -100,7 +100,7 @@ class Recipe:
         if self.op == "einsum":
             return self._take_product(where)
         if self.op == "expand":
-            part = _take_broadcast(self.inputs[0], where)
+            part: Tensor = _take_broadcast(self.inputs[0], where)
             return part.expand(-1, *_wanted_whole(self.shape, where))
         return self._run([_take_broadcast(x, where) for x in self.inputs])
 
@@ -139,7 +139,9 @@ class Recipe:
         if any(w is not None for w in outside):
             return _index(self.get(), where)
         chosen = _take(index, where[axis : axis + depth]).long()
-        part = _whole(table).movedim(axis, 0)[chosen]  # (rows, index axes, axes before, after)
+        part: Tensor = _whole(table).movedim(axis, 0)[
+            chosen
+        ]  # (rows, index axes, axes before, after)
         before = range(chosen.dim(), chosen.dim() + axis)
         return part.movedim(tuple(before), tuple(range(1, 1 + axis)))
 

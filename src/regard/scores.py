@@ -121,18 +121,21 @@ class Scores:
         fused: The model used a fused kernel, which accumulates in float32 whatever the inputs:
             q and k are raised to float32 before the product. Otherwise the steps run again in
             the dtypes that the model itself used.
+        q_factor: What the model multiplied q by before the product, where q itself is kept
+            because a bias is made of it too.
     """
 
-    q: Kept | Recipe
-    k: Kept | Recipe
+    q: Kept
+    k: Kept
     steps: tuple[Step, ...]
     autocast: Autocast
     fused: bool
+    q_factor: float = 1
 
     @property
     def kept(self) -> list[Kept]:
         """Every tensor that the program needs."""
-        return [*self.q.kept, *self.k.kept, *(kept for step in self.steps for kept in step.kept)]
+        return [self.q, self.k, *(kept for step in self.steps for kept in step.kept)]
 
     @property
     def may_block(self) -> bool:
@@ -184,6 +187,7 @@ class Scores:
 
     def _operands(self, part: Part) -> tuple[Tensor, Tensor]:
         q, k = part.select_rows(self.q.get()), self.k.get()
+        q = q if self.q_factor == 1 else q * self.q_factor
         if q.dim() >= 3 and q.shape[-3] > k.shape[-3] > 1:
             k = k.repeat_interleave(q.shape[-3] // k.shape[-3], dim=-3)  # grouped queries
         q, k = part.of_heads(q), part.of_heads(k)

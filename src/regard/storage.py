@@ -128,8 +128,9 @@ def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
         return value if finite else {"float": repr(value)}
 
     return {
-        "q": operand(scores.q),
-        "k": operand(scores.k),
+        "q": tensors.add(scores.q),
+        "k": tensors.add(scores.k),
+        "q_factor": scores.q_factor,
         "fused": scores.fused,
         "autocast": _describe_autocast(scores.autocast),
         "steps": [
@@ -197,11 +198,12 @@ class _Reader:
     def scores(self, story: Mapping[str, Any]) -> Scores:
         """The program of a call."""
         return Scores(
-            self.operand(story["q"]),
-            self.operand(story["k"]),
+            self.kept(story["q"]),
+            self.kept(story["k"]),
             tuple(self.step(*step) for step in story["steps"]),
             _autocast(story["autocast"]),
             story["fused"],
+            story.get("q_factor", 1),
         )
 
     def step(

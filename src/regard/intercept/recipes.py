@@ -51,6 +51,9 @@ CONTINUING: dict[str, str] = {
 }
 
 
+BINARY: dict[str, RecipeOp] = {"add": "add", "sub": "sub", "mul": "mul", "div": "div"}
+
+
 class Recipes:
     """Follows tensors that are made of much smaller ones."""
 
@@ -77,6 +80,15 @@ class Recipes:
         found = self._made.get(id(tensor))
         return found[1] if found is not None and found[0]() is tensor else None
 
+    def unscaled(self, tensor: Tensor) -> tuple[Kept, float] | None:
+        """What the tensor was before it was multiplied by a number, and the number."""
+        recipe = self.of(tensor)
+        if recipe is None or recipe.op != "mul":
+            return None
+        before, factor = recipe.inputs
+        known = isinstance(before, Kept) and isinstance(factor, (int, float))
+        return (before, factor) if known else None  # type: ignore[return-value]
+
     def clear(self) -> None:
         """Forget everything."""
         self._made.clear()
@@ -96,12 +108,12 @@ class Recipes:
         """Follow the result of a watched call, which has been made, if it has a recipe."""
         what = _watched()[func]
         recipe: Recipe | None
-        if what in ("add", "sub", "mul", "div"):
-            recipe = self._pointwise(what, args, kwargs, out)
+        if what in BINARY:
+            recipe = self._pointwise(BINARY[what], args, kwargs, out)
         elif what == "getitem":
             recipe = self._item(args, out)
         elif what == "embedding":
-            recipe = self._embedding(*args, **kwargs)
+            recipe = self._embedding(args, kwargs)
         elif what == "einsum":
             recipe = self._product(args, out)
         else:
@@ -153,19 +165,22 @@ class Recipes:
         keys = key if isinstance(key, tuple) else (key,)
         if not isinstance(keys[-1], Tensor):
             source = self.of(table)
-            same = source is not None and out.numel() == table.numel()
-            return _recipe("reshape", (source,), out, shape=tuple(out.shape)) if same else None
+            if source is None or out.numel() != table.numel():
+                return None
+            return _recipe("reshape", (source,), out, shape=tuple(out.shape))
         axis = len(keys) - 1
         if any(k != slice(None) for k in keys[:-1] if not isinstance(k, Tensor)) or any(
             isinstance(k, Tensor) for k in keys[:-1]
         ):
             return None
-        return self._gather(table, keys[-1], axis, out)
+        return self._gather(table, keys[-1], axis)
 
-    def _embedding(self, input: Tensor, weight: Tensor, *_: Any, **__: Any) -> Recipe | None:
-        return self._gather(weight, input, 0, None)
+    def _embedding(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Recipe | None:
+        index = args[0] if args else kwargs["input"]
+        table = args[1] if len(args) > 1 else kwargs["weight"]
+        return self._gather(table, index, 0)
 
-    def _gather(self, table: Tensor, index: Tensor, axis: int, out: Tensor | None) -> Recipe | None:
+    def _gather(self, table: Tensor, index: Tensor, axis: int) -> Recipe | None:
         rest = table.shape[:axis] + table.shape[axis + 1 :]
         size = index.numel() * rest.numel()
         if index.dtype not in (torch.int64, torch.int32) or size < SMALLER * table.numel():

@@ -215,8 +215,8 @@ class SoftmaxAttention:
         k = arrange(c.b, c.b_labels, [*c.batch, *columns, *inner])
         if len(inner) > 1:
             q, k = q.flatten(-len(inner)), k.flatten(-len(inner))
-        made = self._recorder.recipes.of(c.a) if q.shape == c.a.shape else None
-        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k), q_made=made)
+        unscaled = self._recorder.recipes.unscaled(c.a) if q.shape == c.a.shape else None
+        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k), unscaled=unscaled)
         made = [*c.batch, *rows, *columns]
         order = [made.index(x) for x in c.out_labels]
         if order != sorted(order):

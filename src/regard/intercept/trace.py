@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from regard.kept import Kept
-from regard.recipe import Recipe
 from regard.scores import Autocast, Op, Operand, Scores, Step
 
 Axes = tuple[int | None, int | None]
@@ -62,7 +61,8 @@ class Trace:
         fate: What becomes of its softmax.
         folded: Shape that it had before its token axes were split into those of grids (rows and
             columns), while they are; `axes` then speak of that shape. () otherwise.
-        q_made: How q was made, where that is known.
+        unscaled: What q was before it was multiplied by a number, and that number, where that is
+            how q was made.
     """
 
     autocast: Autocast
@@ -76,7 +76,7 @@ class Trace:
     notes: tuple[str, ...] = ()
     fate: Fate | None = None
     folded: tuple[int, ...] = ()
-    q_made: Recipe | None = None
+    unscaled: tuple[Kept, float] | None = None
 
     @property
     def replayable(self) -> bool:
@@ -143,12 +143,15 @@ class Trace:
         assert self.query_side is not None
         side = self.query_side
         steps = [move.step(side) for move in self.moves]
-        made = self.q if self.q_made is None else _of_shared(self.q_made, self.q, steps)
-        q, k = (made, self.k) if side == 0 else (self.k, made)
+        q, k = (self.q, self.k) if side == 0 else (self.k, self.q)
         if side == 1:  # the model's product was keys x queries
             swap = [*range(-self.product_dim, -2), -1, -2]
             steps.insert(0, Step("permute", -2, (), {"dims": swap}))
-        return Scores(q, k, (*steps, *arrangement), self.autocast, fused=False)
+        factor: float = 1
+        if self.unscaled is not None and side == 0 and _keeps(steps, self.unscaled[0]):
+            q, factor = self.unscaled
+        whole = (*steps, *arrangement)
+        return Scores(q, k, whole, self.autocast, fused=False, q_factor=factor)
 
     @property
     def product_dim(self) -> int:
@@ -158,10 +161,9 @@ class Trace:
         return max(len(self.q.shape), len(self.k.shape))
 
 
-def _of_shared(made: Recipe, q: Kept, steps: Sequence[Step]) -> Kept | Recipe:
-    """How q was made, if that takes what the steps keep anyway (q before it was scaled)."""
-    kept = {kept.identity for step in steps for kept in step.kept}
-    return made if all(leaf.identity in kept for leaf in made.kept) else q
+def _keeps(steps: Sequence[Step], q: Kept) -> bool:
+    """Whether the steps take q anyway."""
+    return any(kept.identity == q.identity for step in steps for kept in step.kept)
 
 
 def reshaped_axes(axes: Axes, before: Sequence[int], after: Sequence[int]) -> Axes:
