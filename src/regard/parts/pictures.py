@@ -103,6 +103,17 @@ def draw_over_steps(made: Generation, *, layers: Pick = None, heads: Pick = None
     )
 
 
+def step_frames(made: Generation, *, layers: Pick = None, heads: Pick = None) -> list[Image.Image]:
+    """A frame for each step with a panel for each part, all on the scale of the last frame."""
+    count = len(made.attention.timesteps)
+    last = draw_parts(made, steps=count - 1, layers=layers, heads=heads)
+    look = Look(high=last.scales[0].high)
+    return [
+        draw_parts(made, steps=step, layers=layers, heads=heads, look=look).image
+        for step in range(count)
+    ]
+
+
 def draw_over_layers(made: Generation, *, steps: Pick = None, heads: Pick = None) -> Picture:
     """A row for each layer, first to last, a column for each part."""
     found = made.attention
