@@ -19,6 +19,7 @@ from torch import Tensor
 
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.backward import Backward
 from regard.errors import FormatError
 from regard.kept import Kept
 from regard.recipe import Recipe, RecipeOp
@@ -97,6 +98,10 @@ class _Tensors:
             reference["view"] = list(compact.shape)
         return reference
 
+    def maybe(self, kept: Kept | None) -> dict[str, Any] | None:
+        """The same; None of what is not there."""
+        return None if kept is None else self.add(kept)
+
 
 def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
     story: dict[str, Any] = {name: getattr(call, name) for name in FLAGS}
@@ -108,6 +113,12 @@ def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
             "rows": call.sample.rows,
             "values": tensors.add(call.sample.values),
             "outputs": tensors.add(call.sample.outputs),
+        }
+    if call.backward is not None:
+        story["backward"] = {
+            "values": tensors.maybe(call.backward.values),
+            "output_gradient": tensors.maybe(call.backward.output_gradient),
+            "missing": call.backward.missing,
         }
     if isinstance(call, DotProductAttention):
         story["scores"] = _describe_scores(call.scores, tensors)
@@ -180,6 +191,8 @@ class _Reader:
         common["keys"] = tokens_from_json(story["keys"])
         if "sample" in story:
             common["sample"] = self.sample(story["sample"])
+        if "backward" in story:
+            common["backward"] = self.backward(story["backward"])
         if story["kind"] == "dot_product":
             return DotProductAttention(scores=self.scores(story["scores"]), **common)
         if story["kind"] != "explicit":
@@ -194,6 +207,15 @@ class _Reader:
         """The sample of a call's output."""
         values, outputs = self.kept(story["values"]), self.kept(story["outputs"])
         return OutputSample(tuple(story["heads"]), tuple(story["rows"]), values, outputs)
+
+    def backward(self, story: Mapping[str, Any]) -> Backward:
+        """What the gradient of a call is computed from."""
+        values, gradient = story["values"], story["output_gradient"]
+        return Backward(
+            None if values is None else self.kept(values),
+            None if gradient is None else self.kept(gradient),
+            story["missing"],
+        )
 
     def scores(self, story: Mapping[str, Any]) -> Scores:
         """The program of a call."""

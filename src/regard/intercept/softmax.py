@@ -267,19 +267,31 @@ class SoftmaxAttention:
             return arranged.apply(arrange(weights, labels, [*leading, query, key]))
 
         reason = (trace.lost,) if trace.lost else ()
-        if DROPOUT in trace.notes and scores is not None:  # only the program knows them before it
+        met = _met_values(c, values, value_labels, out, leading, query, key, arranged)
+        before_dropout = DROPOUT in trace.notes and scores is not None  # only the program knows
+        backward = met and self._recorder.watch(met[0], out, met[1], dropout=before_dropout)
+        if before_dropout:
             self._recorder.add(
-                shape=shape, scores=scores, weights=None, sample=None, notes=trace.notes
+                shape=shape,
+                scores=scores,
+                weights=None,
+                sample=None,
+                notes=trace.notes,
+                backward=backward,
             )
             return
         notes = tuple(DROPPED if note == DROPOUT else note for note in trace.notes)
-        sample = _sample(c, values, value_labels, out, leading, query, key, arranged)
         self._recorder.add(
-            shape=shape, scores=scores, weights=effective, sample=sample, notes=(*notes, *reason)
+            shape=shape,
+            scores=scores,
+            weights=effective,
+            sample=met and OutputSample.of(met[0], met[1](out)),
+            notes=(*notes, *reason),
+            backward=backward,
         )
 
 
-def _sample(
+def _met_values(
     c: Contraction,
     values: Tensor,
     value_labels: tuple[str, ...],
@@ -288,13 +300,16 @@ def _sample(
     query: str,
     key: str,
     arranged: Arrangement,
-) -> OutputSample | None:
-    """Channels of values and output in the order (batch, heads, tokens, channels)."""
+) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+    """The values as (batch, heads, keys, d), and what brings the output into that order."""
     extra = [x for x in value_labels if x not in (*leading, key)]
     if len(extra) != 1:
         return None
     sizes = dict(zip(c.out_labels, out.shape, strict=True))
     v = arrange(values, value_labels, [*leading, key, *extra])
     v = v.expand(*(sizes.get(x, 1) for x in leading), *v.shape[-2:])
-    o = arrange(out, c.out_labels, [*leading, query, *extra])
-    return OutputSample.of(arranged.apply(v), arranged.apply(o))
+
+    def in_order(out: Tensor) -> Tensor:
+        return arranged.apply(arrange(out, c.out_labels, [*leading, query, *extra]))
+
+    return arranged.apply(v), in_order
