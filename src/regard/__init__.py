@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from regard.analysis.relevance import relevance
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.deformable import DeformableAttention
@@ -43,6 +44,7 @@ _HOME = {
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
+    "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
     "watch_prompt": "regard.prompt:watch_prompt",
 }
@@ -66,6 +68,7 @@ __all__ = [
     "layers",
     "load_model",
     "record",
+    "relevance",
     "rollout",
     "watch_prompt",
 ]

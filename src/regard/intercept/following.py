@@ -27,13 +27,22 @@ class Following(WhileAlive[Trace]):
             args = args[0][:1]
         return [self.get(arg) if isinstance(arg, Tensor) else None for arg in args]
 
+    def trace(self, tensor: Any) -> Trace | None:
+        """The trace of a tensor, told in its own axes."""
+        trace = self.get(tensor)
+        return None if trace is None else trace.unfolded(tensor.shape)
+
     def carriers(self, fate: Fate) -> list[tuple[Tensor, Trace]]:
         """Tensors that carry the weights of a softmax, oldest first."""
-        return [(tensor, trace) for tensor, trace in self.items() if trace.fate is fate]
+        return [
+            (tensor, trace.unfolded(tensor.shape))
+            for tensor, trace in self.items()
+            if trace.fate is fate
+        ]
 
     def overwritten(self, tensor: Tensor) -> None:
         """Give up what is known about a tensor that something else is written to."""
-        trace = self.get(tensor)
+        trace = self.trace(tensor)
         if trace is not None:
             self.set(tensor, trace.lose("it was overwritten, or a part of it"))
         self.void_others(tensor)
@@ -47,7 +56,7 @@ class Following(WhileAlive[Trace]):
 
     def cut(self, trace: Trace | None, pieces: Sequence[Tensor]) -> None:
         """Follow the pieces of a tensor that was cut along another axis than those of tokens."""
-        if trace is not None and None not in trace.axes:
+        if trace is not None and not trace.folded and None not in trace.axes:
             for piece in pieces:
                 self.set(piece, trace.lose("it was split"))
 
@@ -55,7 +64,7 @@ class Following(WhileAlive[Trace]):
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
     ) -> None:
         """Follow weights that were joined from several softmaxes."""
-        traces = [trace for piece in args[0] if (trace := self.get(piece)) is not None]
+        traces = [trace for piece in args[0] if (trace := self.trace(piece)) is not None]
         if len(traces) < len(args[0]) or not all(trace.is_weights for trace in traces):
             return
         for trace in traces:

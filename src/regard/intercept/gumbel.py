@@ -31,7 +31,7 @@ class GumbelSoftmax:
         """The result of the call."""
         with self._mode:
             out: Tensor = opened(F.gumbel_softmax)(*args, **kwargs)
-        trace = self._softmax.following.get(out)
+        trace = self._softmax.following.trace(out)
         if trace is not None:
             self._softmax.following.set(out, with_note(trace, NOISE))
         return out

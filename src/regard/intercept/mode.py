@@ -33,6 +33,7 @@ class Interceptor(TorchFunctionMode):
         super().__init__()
         self._keeper = recorder.keeper
         self._guard = recorder.guard
+        self._recipes = recorder.recipes
         self.softmax = SoftmaxAttention(recorder)
         mechanisms: tuple[Mechanism, ...] = (
             FusedAttention(recorder),
@@ -50,6 +51,7 @@ class Interceptor(TorchFunctionMode):
     def close(self) -> None:
         """Let go of everything, so that the recording and the model live only as long as asked."""
         self.softmax.clear()
+        self._recipes.clear()
         self._handlers.clear()
 
     def __torch_function__(
@@ -58,7 +60,9 @@ class Interceptor(TorchFunctionMode):
         if _is_compiling():
             return func(*args, **(kwargs or {}))
         if func in self._plain and not self._following and not (kwargs and "out" in kwargs):
-            return func(*args, **(kwargs or {}))  # most calls: as little as possible is done here
+            if func not in self._recipes.watched:
+                return func(*args, **(kwargs or {}))  # most calls: as little as possible is done
+            return self._watched(func(*args, **(kwargs or {})), func, args, kwargs or {})
         kwargs = kwargs or {}
         if must_not_record():
             return func(*args, **kwargs)
@@ -66,16 +70,22 @@ class Interceptor(TorchFunctionMode):
             self._guard(self._before_out, tensors_in(kwargs["out"]))
         handler = self._handlers.get(func)
         if handler is not None:
-            return handler(func, args, kwargs)
+            return self._watched(handler(func, args, kwargs), func, args, kwargs)
         self._guard(self._before_write, func, args, kwargs)
         if not self._following:
-            return func(*args, **kwargs)
+            return self._watched(func(*args, **kwargs), func, args, kwargs)
         traces = self._following.look_up(func, args)
         if not any(traces):
-            return func(*args, **kwargs)
+            return self._watched(func(*args, **kwargs), func, args, kwargs)
         shapes = [tuple(getattr(arg, "shape", ())) for arg in args]
         out = func(*args, **kwargs)
         self._guard(self.softmax.observe, func, args, kwargs, shapes, traces, out)
+        return self._watched(out, func, args, kwargs)
+
+    def _watched(self, out: Any, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """The result of a call; how it was made is noted where that could be worth keeping."""
+        if func in self._recipes.watched and not must_not_record():
+            self._guard(self._recipes.observe, func, args, kwargs, out)
         return out
 
     def _before_write(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -86,9 +96,12 @@ class Interceptor(TorchFunctionMode):
             if written is None:
                 self._plain.add(func)
         if written is not None:
-            self._keeper.before_write(written(args, kwargs))
+            tensors = written(args, kwargs)
+            self._keeper.before_write(tensors)
+            self._recipes.overwritten(tensors)
 
     def _before_out(self, tensors: list[Tensor]) -> None:
         self._keeper.before_write(tensors)
+        self._recipes.overwritten(tensors)
         for tensor in tensors:
             self._following.overwritten(tensor)

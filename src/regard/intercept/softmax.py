@@ -75,7 +75,7 @@ class SoftmaxAttention:
             return func(*args, **kwargs)
         if self._values.has_summaries:
             self._recorder.guard(self._values.tell_summaries, c)
-        a, b = self.following.get(c.a), self.following.get(c.b)
+        a, b = self.following.trace(c.a), self.following.trace(c.b)
         start = None
         if a is None and b is None:
             start = self._recorder.guard(self._start, c, plain_name(func), args, kwargs)
@@ -113,7 +113,7 @@ class SoftmaxAttention:
         if isinstance(dim, int) and isinstance(scores, Tensor):
             dim = dim if dim < 0 else dim - scores.dim()
             self.following.set(
-                out, self._softmaxed(self.following.get(scores), scores, dim, out.dtype)
+                out, self._softmaxed(self.following.trace(scores), scores, dim, out.dtype)
             )
         return out
 
@@ -150,8 +150,9 @@ class SoftmaxAttention:
         if func in JOINS:
             self.following.join(func, args, kwargs, out)
             return
+        first = traces[0] and traces[0].unfolded(shapes[0])
         scores = self._written.observe(
-            plain_name(func), args, kwargs, traces[0], out, self.following.set
+            plain_name(func), args, kwargs, first, out, self.following.set
         )
         if scores is not None:
             self.following.set(out, self._softmaxed(scores[0], out, scores[1], out.dtype))
@@ -163,10 +164,11 @@ class SoftmaxAttention:
         assert trace is not None
         if any(arg is out for arg in args):
             self.following.void_others(out)
-        if self._weighing.observe(plain_name(func), args, kwargs, place, trace, out):
+        whole = trace.unfolded(shapes[place])
+        if self._weighing.observe(plain_name(func), args, kwargs, place, whole, out):
             return
         after = continued(
-            trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep
+            trace, func, args, kwargs, place, shapes[place], out, self._recorder.recipes.keep
         )
         if after is None:
             return
@@ -196,7 +198,8 @@ class SoftmaxAttention:
         k = arrange(c.b, c.b_labels, [*c.batch, *columns, *inner])
         if len(inner) > 1:
             q, k = q.flatten(-len(inner)), k.flatten(-len(inner))
-        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k))
+        unscaled = self._recorder.recipes.unscaled(c.a) if q.shape == c.a.shape else None
+        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k), unscaled=unscaled)
         made = [*c.batch, *rows, *columns]
         order = [made.index(x) for x in c.out_labels]
         if order != sorted(order):

@@ -1,5 +1,6 @@
 """The last act of attention: weights meet values over the keys, and the call is recorded."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from weakref import ref
 
@@ -19,6 +20,14 @@ SUMMARY = (
     "its rows are channels, and queries mix them afterwards, as in q·(kᵀv): they tell what each "
     "channel sums up, not where a token looks"
 )
+
+
+Shaped = Callable[[Tensor], Tensor]
+
+
+def as_it_is(out: Tensor) -> Tensor:
+    """An output whose axes are those of the product."""
+    return out
 
 
 class ValueProducts:
@@ -50,23 +59,28 @@ class ValueProducts:
                 found.call.notes = tuple(dict.fromkeys((*found.call.notes, SUMMARY)))
                 found.call.queries = ChannelTokens(found.call.shape[2])
 
-    def meet(self, trace: Trace, c: Contraction, labels: Labels, out: Tensor) -> Attention | None:
+    def meet(
+        self,
+        trace: Trace,
+        c: Contraction,
+        labels: Labels,
+        out: Tensor,
+        shaped: Shaped = as_it_is,
+    ) -> Attention | None:
         """Record the call if this product contracts the weights' keys with values.
 
         Args:
             trace: Of the weights.
             c: The product.
             labels: Those of the weights in it.
-            out: Its result.
+            out: Its result, as the model has it.
+            shaped: Brings a tensor of its shape to the axes of the product.
         """
         if not c.own(labels):
             if trace.q is None and not self._recorder.stack.is_called_attention():
                 return None  # gates of a mixture of experts weigh alike
-            c, labels, out = _with_one_query(c, labels, out)
+            c, labels, shaped = _with_one_query(c, labels, shaped)
             trace = trace.lose("nothing asks: it is one row for all")
-        weights, values, value_labels = (
-            (c.a, c.b, c.b_labels) if labels is c.a_labels else (c.b, c.a, c.a_labels)
-        )
         key = c.contracted[0] if len(c.contracted) == 1 else None
         if trace.asks_along(labels, key):
             trace = trace.turned()
@@ -77,44 +91,39 @@ class ValueProducts:
             return None
         if trace.fate is not None:
             trace.fate.met_values = True
-        meeting = _Meeting(trace, weights, labels, query, key)
-        call = self._record(meeting, c, values, value_labels, out)
+        call = self._record(_Meeting(trace, c, labels, query, key), out, shaped)
         if trace.q is None:
-            place = storage_key(out)
+            place, made = storage_key(out), shaped(out)
             gone = ref(out, lambda _: self._summaries.pop(place, None))
             axis = c.out_labels.index(query) - len(c.out_labels)
-            rows = (out.shape[axis], out.stride(axis))
+            rows = (made.shape[axis], made.stride(axis))
             self._summaries[place] = _Summary(gone, axis, rows, call)
         return call
 
-    def _record(
-        self, m: "_Meeting", c: Contraction, values: Tensor, value_labels: Labels, out: Tensor
-    ) -> Attention:
-        trace = m.trace
-        sizes = dict(zip(m.labels, m.weights.shape, strict=True))
-        leading = [x for x in m.labels if x not in (m.query, m.key)]
+    def _record(self, m: "_Meeting", out: Tensor, shaped: Shaped) -> Attention:
+        trace, n = m.trace, len(m.labels)
         heads = self._recorder.stack.head_count()
-        arranged = Arrangement.of([sizes[x] for x in leading], heads)
-        n = len(m.labels)
+        arranged = Arrangement.of([m.sizes[x] for x in m.leading], heads)
         q_axis, k_axis = m.labels.index(m.query) - n, m.labels.index(m.key) - n
         scores = None
         if trace.replayable and trace.query_axis == q_axis:
             scores = trace.scores(arranged.steps(q_axis, k_axis, m.weights.shape))
 
         def effective() -> Tensor:
-            return arranged.apply(arrange(m.weights, m.labels, [*leading, m.query, m.key]))
+            return arranged.apply(arrange(m.weights, m.labels, [*m.leading, m.query, m.key]))
 
+        # only a program knows the weights before a dropout
         dropped_later = DROPOUT in trace.notes and scores is not None
         notes = trace.notes if dropped_later else tuple(map(_after_dropout, trace.notes))
-        order = (leading, m.query, m.key)
+        met = _met_values(m, shaped, arranged)
+        watched = met and self._recorder.watch(met[0], out, met[1], dropout=dropped_later)
         return self._recorder.add(
-            shape=(arranged.batch, arranged.heads, sizes[m.query], sizes[m.key]),
+            shape=(arranged.batch, arranged.heads, m.sizes[m.query], m.sizes[m.key]),
             scores=scores,
-            weights=None if dropped_later else effective,  # only the program knows those before it
-            sample=None
-            if dropped_later
-            else _sample(c, values, value_labels, out, order, arranged),
+            weights=None if dropped_later else effective,
+            sample=None if dropped_later or not met else OutputSample.of(met[0], met[1](out)),
             notes=(*notes, trace.lost) if trace.lost else notes,
+            backward=watched,
         )
 
 
@@ -135,25 +144,46 @@ class _Summary:
 
 @dataclass(frozen=True, slots=True)
 class _Meeting:
-    """Weights, and which of their axes are queries and keys."""
+    """A product of weights with values, and which axes of the weights are queries and keys."""
 
     trace: Trace
-    weights: Tensor
+    c: Contraction
     labels: Labels
     query: str
     key: str
 
+    @property
+    def weights(self) -> Tensor:
+        """The weights, as they were multiplied."""
+        return self.c.a if self.labels is self.c.a_labels else self.c.b
+
+    @property
+    def values(self) -> tuple[Tensor, Labels]:
+        """The values, and labels of their axes."""
+        c = self.c
+        return (c.b, c.b_labels) if self.labels is c.a_labels else (c.a, c.a_labels)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Lengths of the weights' axes."""
+        return dict(zip(self.labels, self.weights.shape, strict=True))
+
+    @property
+    def leading(self) -> list[str]:
+        """The weights' axes other than queries and keys."""
+        return [x for x in self.labels if x not in (self.query, self.key)]
+
 
 def _with_one_query(
-    c: Contraction, labels: Labels, out: Tensor
-) -> tuple[Contraction, Labels, Tensor]:
+    c: Contraction, labels: Labels, shaped: Shaped
+) -> tuple[Contraction, Labels, Shaped]:
     """The product where nothing asks, with one query that asks for all."""
     of_a = labels is c.a_labels
     weights = (c.a if of_a else c.b).unsqueeze(0)
     labels = ("?", *labels)
     sides = {"a": weights, "a_labels": labels} if of_a else {"b": weights, "b_labels": labels}
     c = replace(c, **sides, out_labels=("?", *c.out_labels))  # type: ignore[arg-type]
-    return c, labels, out.unsqueeze(0)
+    return c, labels, lambda out: shaped(out).unsqueeze(0)
 
 
 def _query(trace: Trace, c: Contraction, labels: Labels) -> str | None:
@@ -168,25 +198,23 @@ def _after_dropout(note: str) -> str:
     return DROPPED if note == DROPOUT else note
 
 
-def _sample(
-    c: Contraction,
-    values: Tensor,
-    value_labels: Labels,
-    out: Tensor,
-    order: tuple[list[str], str, str],
-    arranged: Arrangement,
-) -> OutputSample | None:
-    """Channels of values and output in the order (batch, heads, tokens, channels)."""
-    leading, query, key = order
-    extra = [x for x in value_labels if x not in (*leading, key)]
-    if len(extra) > 1:
-        return None
-    if not extra:  # the values are single numbers
-        values, value_labels, extra = values.unsqueeze(-1), (*value_labels, "+"), ["+"]
-        c = replace(c, out_labels=(*c.out_labels, "+"))
-        out = out.unsqueeze(-1)
-    sizes = dict(zip(c.out_labels, out.shape, strict=True))
-    v = arrange(values, value_labels, [*leading, key, *extra])
-    v = v.expand(*(sizes.get(x, 1) for x in leading), *v.shape[-2:])
-    o = arrange(out, c.out_labels, [*leading, query, *extra])
-    return OutputSample.of(arranged.apply(v), arranged.apply(o))
+def _met_values(m: _Meeting, shaped: Shaped, arranged: Arrangement) -> tuple[Tensor, Shaped] | None:
+    """The values as (batch, heads, keys, d), and what brings the output into that order."""
+    values, labels = m.values
+    out_labels = m.c.out_labels
+    channels = [x for x in labels if x not in (*m.leading, m.key)]
+    lengths = dict(zip(labels, values.shape, strict=True))
+    if len(channels) > 1 or any(lengths.get(x, 1) > m.sizes[x] for x in m.leading):
+        return None  # of several channel axes, or heads that share one row of weights
+    if not channels:  # the values are single numbers
+        values, labels, channels = values.unsqueeze(-1), (*labels, "+"), ["+"]
+    v = arrange(values, labels, [*m.leading, m.key, *channels])
+    v = v.expand(*(m.sizes[x] for x in m.leading), *v.shape[-2:])
+
+    def in_order(out: Tensor) -> Tensor:
+        out = shaped(out)
+        if "+" in channels:
+            return arranged.apply(arrange(out, out_labels, [*m.leading, m.query])[..., None])
+        return arranged.apply(arrange(out, out_labels, [*m.leading, m.query, *channels]))
+
+    return arranged.apply(v), in_order

@@ -15,7 +15,7 @@ from regard.intercept.alive import WhileAlive
 from regard.intercept.contraction import Contraction, Labels
 from regard.intercept.recorder import Recorder
 from regard.intercept.trace import Trace
-from regard.intercept.values import ValueProducts
+from regard.intercept.values import ValueProducts, as_it_is
 
 ONES = (
     "its softmax runs over another axis than the sum: over an axis of one entry, every weight is 1"
@@ -76,14 +76,16 @@ class Weighing:
 
     def _summed(self, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor) -> bool:
         weighed = self._weighed.get(args[0])
-        completed = None if weighed is None else weighed.summed(out, args, kwargs)
+        completed = None if weighed is None else weighed.summed(args, kwargs)
         if completed is None:
             return False
-        trace, c, out = completed
+        trace, c, axis = completed
         if trace.key_axis is None:
             self._recorder.miss(ONES)
             return False
-        return self._values.meet(trace, c, c.a_labels, out) is not None
+        kept = out.dim() > len(c.out_labels)
+        shaped = (lambda out: out.squeeze(axis)) if kept else as_it_is
+        return self._values.meet(trace, c, c.a_labels, out, shaped) is not None
 
 
 def of_linear(weights: Tensor, values: Tensor) -> Contraction:
@@ -113,15 +115,15 @@ class Weighed:
         return any(a == 1 and b > 1 for a, b in zip(own, others, strict=True))
 
     def summed(
-        self, out: Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[Trace, Contraction, Tensor] | None:
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Trace, Contraction, int] | None:
         """What a sum over one axis completes; None if it is no product of weights with values.
 
         The weights must lack an axis that the values have: their channels. A product without one
         is an expected value, as of depth bins, and no attention.
 
         Returns:
-            The trace of the weights, the contraction, and its result.
+            The trace of the weights, the contraction, and the axis of the sum.
         """
         n = max(self.weights.dim(), self.values.dim())
         axis = kwargs.get("dim", args[1] if len(args) > 1 else None)
@@ -141,7 +143,7 @@ class Weighed:
         c = Contraction(weights, values, w_labels, v_labels, labels, shared)
         axes = (_place(self.trace.axes[0], n, w_labels), _place(self.trace.axes[1], n, w_labels))
         trace = self.trace.moved("reshape", axes=axes, shape=list(weights.shape))
-        return trace, c, out.squeeze(axis) if out.dim() == n else out
+        return trace, c, axis
 
 
 def _place(axis: int | None, n: int, labels: Labels) -> int | None:
