@@ -16,6 +16,7 @@ import regard
 from regard import Attention, Recording
 from regard.attention import DotProductAttention
 from regard.intercept.recorder import Keep
+from regard.intercept.trace import JOINT
 from regard.zoo import named
 from regard.zoo.entry import Made, lively, run
 
@@ -68,7 +69,6 @@ every_name = pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("keep", ["qk", "weights", "auto"])
 def test_weights_give_the_output_of_the_model(name: str, keep: Keep) -> None:
     checks = recorded(name, keep).verify()
-    assert [check for check in checks if check.error is None] == []
     assert max(check.error for check in checks if check.error is not None) <= EXACT
 
 
@@ -100,7 +100,11 @@ def test_some_rows_and_heads_are_cut_from_all(name: str) -> None:
 @every_name
 def test_unmasked_weights_agree_where_the_mask_is_open(name: str) -> None:
     for call in recorded(name, "qk"):
-        if not isinstance(call, DotProductAttention) or name == "talking heads":
+        if (
+            not isinstance(call, DotProductAttention)
+            or name == "talking heads"
+            or JOINT in call.notes
+        ):
             continue  # without a program, or with rows that do not sum to 1
         free = call.weights(masked=False) * ~call.blocked()
         free = free / free.sum(-1, keepdim=True).clamp_min(1e-30)

@@ -114,7 +114,7 @@ ENTRIES: tuple[Entry, ...] = (
     hf(
         "vitmatte",
         lambda: pixels()() | {"pixel_values": normals(x=(1, 4, 64, 64))()["x"]},
-        "2 explicit",
+        "2 softmax",
         "VitMatteForImageMatting",
         backbone_config=config(
             "VitDet",
@@ -145,7 +145,7 @@ ENTRIES: tuple[Entry, ...] = (
             prompt_pixel_values=(1, 3, 32, 64),
             prompt_masks=(1, 3, 32, 64),
         ),
-        "2 explicit",
+        "2 softmax",
         "SegGptModel",
         **{**VIT, "image_size": [64, 64]},
         mlp_dim=32,

@@ -13,6 +13,7 @@ from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.errors import NothingRecorded
 from regard.intercept.record import record
 from regard.intercept.recorder import Keep
+from regard.intercept.valueless import NOTE
 from regard.kept import Kept
 from regard.recording import Recording, Unrecorded
 from regard.sample import everything_is_sampled
@@ -103,9 +104,9 @@ def examine(entry: Entry) -> Finding:
     return Finding(
         calls=by_kind(causes),
         softmaxes=census.softmaxes,
-        output_error=_worst(_output_error(call) for call in (*causes, *used)),
+        output_error=_worst(_output_error(c) for c in (*causes, *used) if not _without_values(c)),
         weights_error=_weights_error(causes, used),
-        control_error=max((_output_error(_shifted(call)) for call in used), default=math.inf),
+        control_error=max((_output_error(_shifted(c)) for c in used if c.sample), default=math.inf),
         unrecorded=tuple(causes.unrecorded),
         output_change=_worst((difference(plain, outputs), difference(plain, again))),
         changed=tuple(changed),
@@ -154,6 +155,11 @@ def _output_error(call: Attention) -> float:
     values: Any = call.sample.values.get()
     largest = float(values.abs().max()) if values.numel() else 0.0
     return call.sample.error(call) / max(1.0, largest)
+
+
+def _without_values(call: Attention) -> bool:
+    """Whether the model uses the weights as they are; then nothing but themselves checks them."""
+    return NOTE in call.notes
 
 
 def _shifted(call: Attention) -> Attention:

@@ -50,7 +50,7 @@ ENTRIES: tuple[Entry, ...] = (
     hf(
         "vitdet",
         pixels(),
-        "2 explicit",
+        "2 softmax",
         "VitDetModel",
         **VIT,
         window_block_indices=[0],
@@ -123,12 +123,10 @@ ENTRIES: tuple[Entry, ...] = (
     hf(
         "mobilevitv2",
         pixels(),
-        "",
+        "9 explicit",
         "MobileViTV2Model",
         image_size=64,
         width_multiplier=0.25,
-        unrecorded=(("attention", "no softmax(q·k)·v"),) * 9,
-        softmaxes=9,
         because="one weight a pixel, multiplied and summed",
     ),
     hf(
@@ -148,9 +146,9 @@ ENTRIES: tuple[Entry, ...] = (
         "SwiftFormerModel",
         depths=[1, 1, 1, 1],
         embed_dims=[8, 16, 16, 32],
-        unrecorded=(("attn", "no softmax(q·k)·v"),) * 4,
+        unrecorded=(("attn", "every weight is 1"),) * 4,
         softmaxes=4,
-        because="one weight a token, multiplied and summed",
+        because="its softmax is taken over an axis of one entry",
     ),
     hf(
         "imagegpt",
@@ -184,7 +182,16 @@ ENTRIES: tuple[Entry, ...] = (
         depths=[1, 1, 1, 1],
         hidden_sizes=[8, 16, 16, 32],
     ),
-    hf("focalnet", pixels(), "", "FocalNetModel", image_size=64, embed_dim=8, depths=[1, 1, 1, 1]),
+    hf(
+        "focalnet",
+        pixels(),
+        "",
+        "FocalNetModel",
+        image_size=64,
+        embed_dim=8,
+        depths=[1, 1, 1, 1],
+        unrecorded=(("modulation", "no attention weights exist"),) * 4,
+    ),
     hf(
         "convnext", pixels(), "", "ConvNextModel", depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 16, 32]
     ),

@@ -9,7 +9,6 @@ from regard.zoo.entry import of_transformers as hf
 from regard.zoo.inputs import frames, ids, image, pixels
 from regard.zoo.sizes import DETR, TEXT, VIT, resnet, swin
 
-DEFORMABLE = ("attn", "deformable attention")
 MASK2FORMER = {
     "feature_size": 32,
     "mask_feature_size": 32,
@@ -84,32 +83,26 @@ ENTRIES: tuple[Entry, ...] = (
     hf(
         "mask2former",
         pixels(),
-        "4 sdpa, 4 softmax",
+        "4 sdpa, 4 softmax, 1 deformable",
         "Mask2FormerModel",
         backbone_config=swin(1, 2, 3, 4),
         **MASK2FORMER,
-        unrecorded=(DEFORMABLE,),
-        softmaxes=9,
     ),
     hf(
         "mask2former resnet",
         pixels(),
-        "4 softmax",
+        "4 softmax, 1 deformable",
         "Mask2FormerModel",
         backbone_config=resnet(1, 2, 3, 4),
         **MASK2FORMER,
-        unrecorded=(DEFORMABLE,),
-        softmaxes=5,
     ),
     hf(
         "oneformer",
         _task,
-        "4 sdpa, 6 softmax",
+        "4 sdpa, 6 softmax, 1 deformable",
         "OneFormerModel",
         backbone_config=swin(1, 2, 3, 4),
         **ONEFORMER,
-        unrecorded=(DEFORMABLE,),
-        softmaxes=11,
     ),
     hf("eomt", pixels(), "3 sdpa", "EomtForUniversalSegmentation", **EOMT),
     hf(

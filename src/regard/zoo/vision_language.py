@@ -270,6 +270,7 @@ ENTRIES: tuple[Entry, ...] = (
             "linear_value_head_dim": 8,
         },
         **QWEN_TOKENS,
+        unrecorded=(("linear_attn", "no attention weights exist"),),
         because="one layer is a gated delta net, which has no weights",
     ),
     hf(
