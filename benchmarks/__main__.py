@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.measure import RESULTS
 
-NAMES = ("recording_time", "recording_memory", "one_row", "rollout")
+NAMES = ("recording_time", "recording_memory", "bias_memory", "one_row", "rollout")
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "performance.md")
 MARK = re.compile(r"<!-- ([a-z_]+)/(\d+)/([a-z_]+) -->.*?<!-- / -->")
