@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from regard.intercept.record import record
     from regard.inventory import layers
     from regard.models.registry import load as load_model
+    from regard.objects import ObjectAttention, panoptic
     from regard.photo import PhotoAttention, image
     from regard.recording import Recording
     from regard.render import Look, Picture
@@ -27,6 +28,7 @@ _HOME = {
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.tokens:GridTokens",
     "Look": "regard.render:Look",
+    "ObjectAttention": "regard.objects:ObjectAttention",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
     "Recording": "regard.recording:Recording",
@@ -35,6 +37,7 @@ _HOME = {
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
+    "panoptic": "regard.objects:panoptic",
     "record": "regard.intercept.record:record",
     "rollout": "regard.analysis.rollout:rollout",
 }
@@ -46,6 +49,7 @@ __all__ = [
     "ExplicitAttention",
     "GridTokens",
     "Look",
+    "ObjectAttention",
     "PhotoAttention",
     "Picture",
     "Recording",
@@ -54,6 +58,7 @@ __all__ = [
     "image",
     "layers",
     "load_model",
+    "panoptic",
     "record",
     "rollout",
 ]

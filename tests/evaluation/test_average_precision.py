@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from regard.datasets.coco_results import coco_results, run_lengths
 from regard.errors import FormatError
-from regard.evaluation.average_precision import average_precision, coco_results, run_lengths
+from regard.evaluation.average_precision import average_precision
 from regard.segmentation.categories import Categories
 from regard.segmentation.instances import Instances
 

@@ -9,10 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from regard.datasets.coco_panoptic import read_panoptic, write_panoptic
+from regard.datasets.coco_output import CocoOutput
+from regard.datasets.coco_panoptic import read_panoptic
 from regard.errors import FormatError
 from regard.evaluation.panoptic_quality import panoptic_quality
 from regard.segmentation.categories import Categories
+from regard.segmentation.instances import Instances
 from regard.segmentation.segments import Segment, Segmentation
 
 
@@ -84,10 +86,21 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
     segmentation = Segmentation(
         ids=ids, owners=ids, segments=segments, categories=Categories.of(133)
     )
-    png, described = write_panoptic(tmp_path, segmentation, image_id=7)
+    categories = Categories.of(133)
+    out = CocoOutput(tmp_path)
+    nothing = Instances(
+        labels=torch.zeros(0, dtype=torch.int64),
+        scores=torch.zeros(0),
+        queries=torch.zeros(0, dtype=torch.int64),
+        masks=None,
+        boxes_xyxy=torch.zeros(0, 4),
+    )
+    out.add("007", segmentation=segmentation, instances=nothing, categories=categories)
+    results, described = out.close()
+    assert json.loads(results.read_text()) == []
     (image,) = read_panoptic(described).images.values()
+    assert image.image_id == 7
     assert np.array_equal(image.ids(), ids.numpy())
-    assert png.is_file()
     row = json.loads(described.read_text())["annotations"][0]["segments_info"]
     assert [each["bbox"] for each in row] == [[2, 1, 2, 2], [0, 3, 5, 1]]
     assert [each["category_id"] for each in row] == [1, 2]

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from regard.atomic import write_atomically
-from regard.errors import FormatError, MediaError
+from regard.errors import FormatError
 from regard.segmentation.categories import Categories
 from regard.segmentation.instances import boxes_around
 from regard.segmentation.segments import Segmentation
@@ -124,24 +123,6 @@ def panoptic_json(annotations: Iterable[Mapping[str, Any]], categories: Categori
     ]
     content = {"annotations": list(annotations), "categories": named}
     return json.dumps(content, indent=1).encode()
-
-
-def write_panoptic(
-    folder: Path, segmentation: Segmentation, *, image_id: int | str, name: str = "panoptic"
-) -> list[Path]:
-    """Write one picture's ``NAME.png`` and ``NAME.json`` into a folder that exists.
-
-    Raises:
-        MediaError: The folder cannot be written to.
-    """
-    png, described = folder / f"{name}.png", folder / f"{name}.json"
-    annotation = panoptic_annotation(segmentation, image_id, png.name)
-    try:
-        write_atomically(png, panoptic_png(segmentation))
-        write_atomically(described, panoptic_json([annotation], segmentation.categories))
-    except OSError as error:
-        raise MediaError(f"cannot write into {str(folder)!r}: {error.strerror}") from error
-    return [png, described]
 
 
 def read_panoptic(path: str | os.PathLike[str], pngs: Path | None = None) -> PanopticFile:

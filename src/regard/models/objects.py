@@ -53,6 +53,9 @@ class ObjectRun:
 class ObjectFamily(Family, Protocol):
     """A family whose models find objects by object queries."""
 
+    threshold: float
+    """Class score above which a query has found something, as its paper says."""
+
     def look(self, loaded: LoadedModel, prepared: Prepared) -> ObjectRun:
         """Run the model once, recorded."""
 

@@ -40,6 +40,7 @@ class DetrFamily:
     """Loads, prepares, runs and lays out DETR, with a mask head or without."""
 
     name = "detr"
+    threshold = THRESHOLD
 
     def load(self, folder: Path, *, name: str, licence: str, origin: str) -> LoadedModel:
         """A checkpoint folder of transformers; timm backbones become transformers' own ResNet.

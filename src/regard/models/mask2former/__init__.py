@@ -39,6 +39,7 @@ class Mask2FormerFamily:
     """Loads, prepares, runs and lays out Mask2Former."""
 
     name = "mask2former"
+    threshold = THRESHOLD
 
     def load(self, folder: Path, *, name: str, licence: str, origin: str) -> LoadedModel:
         """A checkpoint folder of transformers.

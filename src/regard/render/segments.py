@@ -1,0 +1,143 @@
+"""A photo cut into segments, each in its colour and with its name."""
+
+import colorsys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from regard.errors import GeometryError
+from regard.render import style
+from regard.render.arrays import Array, Flags, Pixels, as_photo
+from regard.render.page import draw_page
+from regard.render.picture import Picture, clean, text_width
+from regard.render.sheet import Sheet
+from regard.render.style import Colour
+from regard.render.tile import resize_photo
+
+Labels = npt.NDArray[np.int64]
+
+_COVER = 0.55
+_GOLDEN = 0.618033988749895
+_LEAST_SHARE = 4e-4
+"""Smaller segments, as a share of the picture, have a colour and no written name."""
+
+
+def segment_colour(index: int) -> Colour:
+    """Colour of the i-th segment; neighbours in the order differ strongly in hue.
+
+    >>> segment_colour(0) != segment_colour(1)
+    True
+    """
+    hue = (0.08 + index * _GOLDEN) % 1
+    saturation = (0.72, 0.5, 0.88)[index % 3]
+    value = (0.92, 0.8, 0.68)[index // 3 % 3]
+    red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value))
+    return red, green, blue
+
+
+def draw_segments(
+    photo: Image.Image | Array,
+    ids: Array,
+    names: Mapping[int, str],
+    *,
+    title: str = "",
+    lines: Sequence[str] = (),
+) -> Picture:
+    """The photo with its segments coloured, outlined and named.
+
+    Args:
+        photo: PIL image, or (height, width, 3) uint8.
+        ids: (height, width) integers: the segment of each pixel of the photo, 0 for none.
+        names: What to write on each segment, by id; an id without a name is coloured only.
+        title: First line, bold.
+        lines: Further lines below it.
+
+    Raises:
+        GeometryError: Ids of another size than the photo's.
+    """
+    pixels = as_photo(photo)
+    labels = np.asarray(ids).astype(np.int64)
+    if labels.shape != pixels.shape[:2]:
+        raise GeometryError(
+            f"ids of shape {labels.shape} for a photo of {pixels.shape[:2]} (height, width); "
+            "expected one for each pixel"
+        )
+    width, height = _shown(pixels)
+    small = np.asarray(Image.fromarray(labels.astype(np.int32)).resize((width, height), 0))
+    colours = {int(i): segment_colour(int(i) - 1) for i in np.unique(labels) if i > 0}
+    tile = tint(resize_photo(pixels, (width, height)), small.astype(np.int64), colours)
+    tile[outline(small.astype(np.int64), 2)] = style.PAPER
+
+    def draw(sheet: Sheet, x: int, y: int) -> None:
+        sheet.panel(tile, x, y)
+        for segment, words in names.items():
+            _write(sheet, small == segment, words, x, y)
+
+    return draw_page((width, height), draw, title=title, lines=lines)
+
+
+def tint(
+    photo: Pixels, ids: Labels, colours: Mapping[int, Colour], *, others: float = 0.6
+) -> Pixels:
+    """The photo with each segment in its colour; what is in none is grey.
+
+    Args:
+        photo: (height, width, 3).
+        ids: (height, width), 0 for no segment.
+        colours: Colour of each id.
+        others: Share of its own light that the grey part keeps, towards white.
+    """
+    grey = photo.mean(-1, keepdims=True).repeat(3, -1)
+    result = 255 - (255 - grey) * (others if colours else 1)
+    for segment, colour in colours.items():
+        where = ids == segment
+        result[where] = (1 - _COVER) * photo[where] + _COVER * np.array(colour)
+    return np.asarray(np.rint(result), np.uint8)
+
+
+def outline(ids: Labels, thickness: int) -> Flags:
+    """Pixels within ``thickness`` of another segment."""
+    edge = np.zeros(ids.shape, bool)
+    for axis in (0, 1):
+        for step in range(1, thickness + 1):
+            near = np.roll(ids, step, axis) != ids
+            far = np.roll(ids, -step, axis) != ids
+            # what rolled in from the other side of the picture is no neighbour
+            index = [slice(None), slice(None)]
+            index[axis] = slice(0, step)
+            near[tuple(index)] = False
+            index[axis] = slice(-step, None)
+            far[tuple(index)] = False
+            edge |= (near | far) & (ids > 0)
+    return edge
+
+
+def _shown(photo: Pixels) -> tuple[int, int]:
+    """Size on the page: as wide as it is, small photos by a whole factor."""
+    height, width = photo.shape[:2]
+    most = style.PAGE_WIDTH - 2 * style.MARGIN
+    factor = max(1, round(1100 / max(height, width))) if max(height, width) < 1100 else 1
+    factor = min(float(factor), most / width, 1200 / height)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _write(sheet: Sheet, where: Flags, words: str, x: int, y: int) -> None:
+    """The name on a light plate, at the segment's widest row nearest to its middle."""
+    if where.mean() < _LEAST_SHARE:
+        return
+    size = style.SMALL
+    rows, columns = np.nonzero(where)
+    row = int(np.median(rows))
+    inside = np.sort(columns[rows == row]) if (rows == row).any() else np.sort(columns)
+    column = int(inside[len(inside) // 2])
+    half = text_width(clean(words), size) / 2 + 8
+    height, width = where.shape
+    centre = min(max(column, half), max(width - half, half))
+    middle = min(max(row, 16), max(height - 16, 16))
+    left, right = (round(x + max(0, min(width, edge))) for edge in (centre - half, centre + half))
+    top, bottom = round(y + max(0, middle - 15)), round(y + min(height, middle + 15))
+    plate = sheet.raster[top:bottom, left:right]
+    plate[:] = np.rint(0.15 * plate + 0.85 * 255).astype(np.uint8)
+    sheet.text(words, x + centre, y + middle + 7, size=size, align="center", width=width)
