@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from regard.inventory import layers
     from regard.models.registry import load as load_model
     from regard.objects import ObjectAttention, panoptic
+    from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
     from regard.recording import Recording
     from regard.render import Look, Picture
@@ -34,6 +35,7 @@ _HOME = {
     "Recording": "regard.recording:Recording",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
+    "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
@@ -55,6 +57,7 @@ __all__ = [
     "Recording",
     "Tokens",
     "ViewTransform",
+    "generate",
     "image",
     "layers",
     "load_model",
