@@ -10,7 +10,7 @@ import torch
 from regard.errors import GeometryError, MediaError
 from regard.objects import ObjectAttention
 from regard.render import Panel, Picture, draw_panels, draw_segments
-from regard.render.segments import segment_colour
+from regard.render.palette import distinct
 
 _PANEL_PX = 480
 """Longer side of the maps in panels."""
@@ -234,7 +234,7 @@ class ObjectPictures:
 
     def _object_panel(self, query: int, *, mask: bool) -> Panel:
         one = replace(self.of, queries=(query,), asked=query)
-        colour: Any = segment_colour(self.of.found.index(query) if query in self.of.found else 0)
+        colour: Any = distinct(self.of.found.index(query) if query in self.of.found else 0)
         own = one.mask() if mask else None
         return Panel(
             name=f"query {query}: {one.words_of(query)}",

@@ -1,6 +1,5 @@
 """A photo cut into segments, each in its colour and with its name."""
 
-import colorsys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from regard.errors import GeometryError
 from regard.render import style
 from regard.render.arrays import Array, Flags, Pixels, as_photo
 from regard.render.page import draw_page
+from regard.render.palette import distinct
 from regard.render.picture import Picture, clean, text_width
 from regard.render.sheet import Sheet
 from regard.render.style import Colour
@@ -19,22 +19,8 @@ from regard.render.tile import resize_photo
 Labels = npt.NDArray[np.int64]
 
 _COVER = 0.55
-_GOLDEN = 0.618033988749895
-_LEAST_SHARE = 4e-4
+_LEAST_SHARE = 1e-3
 """Smaller segments, as a share of the picture, have a colour and no written name."""
-
-
-def segment_colour(index: int) -> Colour:
-    """Colour of the i-th segment; neighbours in the order differ strongly in hue.
-
-    >>> segment_colour(0) != segment_colour(1)
-    True
-    """
-    hue = (0.08 + index * _GOLDEN) % 1
-    saturation = (0.72, 0.5, 0.88)[index % 3]
-    value = (0.92, 0.8, 0.68)[index // 3 % 3]
-    red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value))
-    return red, green, blue
 
 
 def draw_segments(
@@ -66,7 +52,7 @@ def draw_segments(
         )
     width, height = _shown(pixels)
     small = np.asarray(Image.fromarray(labels.astype(np.int32)).resize((width, height), 0))
-    colours = {int(i): segment_colour(int(i) - 1) for i in np.unique(labels) if i > 0}
+    colours = {int(i): distinct(int(i) - 1) for i in np.unique(labels) if i > 0}
     tile = tint(resize_photo(pixels, (width, height)), small.astype(np.int64), colours)
     tile[outline(small.astype(np.int64), 2)] = style.PAPER
 

@@ -30,6 +30,7 @@ from regard.segmentation.queries import QueryPredictions
 from regard.segmentation.segments import Segmentation
 from regard.tokens import Tokens
 
+_COUNTS = "num_batches_tracked"
 _DECODER = "model.transformer_module.decoder"
 _CROSS = re.compile(r"transformer_module\.decoder\.layers\.\d+\.cross_attn$")
 _SELF = re.compile(r"transformer_module\.decoder\.layers\.\d+\.self_attn$")
@@ -160,9 +161,9 @@ class Mask2FormerFamily:
             config,
             weights,
             where=where,
-            # the backbone's last norm is not used by the feature maps
-            may_lack=lambda key: ".swin.layernorm." in key,
-            may_hold=lambda key: key.startswith("criterion.") or key.endswith("batches_tracked"),
+            # the backbone's last norm is not used by the feature maps, nor are counts in training
+            may_lack=lambda key: ".swin.layernorm." in key or key.endswith(_COUNTS),
+            may_hold=lambda key: key.startswith("criterion.") or key.endswith(_COUNTS),
         )
         layers = cross_layers(module, _CROSS)
         return LoadedModel(
