@@ -83,6 +83,26 @@ def _shaken(model: Any) -> Any:
     return model.eval()
 
 
+def sure_of(model: Any, label: int) -> Any:
+    """The model, whose queries now all find objects of one class."""
+    head = getattr(model, "detr", model)
+    head = getattr(head, "class_labels_classifier", None) or head.class_predictor
+    with torch.no_grad():
+        head.weight.mul_(0.1)
+        head.bias.zero_()
+        head.bias[label] = 12
+    return model
+
+
+def covering(model: Any) -> Any:
+    """The Mask2Former, in which every pixel is in some query's mask."""
+    embedder = model.model.transformer_module.decoder.mask_predictor.mask_embedder
+    with torch.no_grad():
+        model.model.pixel_level_module.decoder.mask_projection.bias.fill_(10)
+        embedder.get_submodule("2.0").bias.fill_(1)
+    return model
+
+
 def save(model: Any, folder: Path) -> Path:
     model.save_pretrained(folder)
     return folder

@@ -19,6 +19,10 @@ from regard.render.tile import resize_photo
 Labels = npt.NDArray[np.int64]
 
 _COVER = 0.55
+_PLATE = 15
+"""Half the height of the plate that a name stands on."""
+_ROWS = (0.5, 0.35, 0.65, 0.2, 0.8, 0.1, 0.9)
+"""Rows of a segment to try for its name, as shares of its pixels from the top."""
 _LEAST_SHARE = 1e-3
 """Smaller segments, as a share of the picture, have a colour and no written name."""
 
@@ -54,12 +58,13 @@ def draw_segments(
     small = np.asarray(Image.fromarray(labels.astype(np.int32)).resize((width, height), 0))
     colours = {int(i): distinct(int(i) - 1) for i in np.unique(labels) if i > 0}
     tile = tint(resize_photo(pixels, (width, height)), small.astype(np.int64), colours)
-    tile[outline(small.astype(np.int64), 2)] = style.PAPER
+    tile[outline(small.astype(np.int64), 1)] = style.PAPER
 
     def draw(sheet: Sheet, x: int, y: int) -> None:
         sheet.panel(tile, x, y)
+        taken: list[tuple[int, ...]] = []
         for segment, words in names.items():
-            _write(sheet, small == segment, words, x, y)
+            _write(sheet, small == segment, words, x, y, taken)
 
     return draw_page((width, height), draw, title=title, lines=lines)
 
@@ -75,11 +80,11 @@ def tint(
         colours: Colour of each id.
         others: Share of its own light that the grey part keeps, towards white.
     """
-    grey = photo.mean(-1, keepdims=True).repeat(3, -1)
+    grey = photo.mean(-1, keepdims=True, dtype=np.float32).repeat(3, -1)
     result = 255 - (255 - grey) * (others if colours else 1)
     for segment, colour in colours.items():
         where = ids == segment
-        result[where] = (1 - _COVER) * photo[where] + _COVER * np.array(colour)
+        result[where] = (1 - _COVER) * photo[where] + _COVER * np.array(colour, np.float32)
     return np.asarray(np.rint(result), np.uint8)
 
 
@@ -109,21 +114,31 @@ def _shown(photo: Pixels) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _write(sheet: Sheet, where: Flags, words: str, x: int, y: int) -> None:
-    """The name on a light plate, at the segment's widest row nearest to its middle."""
+def _write(
+    sheet: Sheet, where: Flags, words: str, x: int, y: int, taken: list[tuple[int, ...]]
+) -> None:
+    """The name on a light plate, on a row of the segment where no other name stands yet."""
     if where.mean() < _LEAST_SHARE:
         return
     size = style.SMALL
-    rows, columns = np.nonzero(where)
-    row = int(np.median(rows))
-    inside = np.sort(columns[rows == row]) if (rows == row).any() else np.sort(columns)
-    column = int(inside[len(inside) // 2])
     half = text_width(clean(words), size) / 2 + 8
     height, width = where.shape
-    centre = min(max(column, half), max(width - half, half))
-    middle = min(max(row, 16), max(height - 16, 16))
-    left, right = (round(x + max(0, min(width, edge))) for edge in (centre - half, centre + half))
-    top, bottom = round(y + max(0, middle - 15)), round(y + min(height, middle + 15))
-    plate = sheet.raster[top:bottom, left:right]
-    plate[:] = np.rint(0.15 * plate + 0.85 * 255).astype(np.uint8)
+    rows, columns = np.nonzero(where)
+    for share in _ROWS:
+        row = int(np.quantile(rows, share, method="nearest"))
+        inside = columns[rows == row]
+        column = int(inside[len(inside) // 2])
+        centre = min(max(column, half), max(width - half, half))
+        middle = min(max(row, _PLATE), max(height - _PLATE, _PLATE))
+        left, right = (round(max(0, min(width, edge))) for edge in (centre - half, centre + half))
+        plate = (left, round(middle - _PLATE), right, round(middle + _PLATE))
+        if not any(_overlap(plate, other) for other in taken):
+            break
+    taken.append(plate)
+    ground = sheet.raster[y + plate[1] : y + plate[3], x + plate[0] : x + plate[2]]
+    ground[:] = np.rint(0.15 * ground + 0.85 * 255).astype(np.uint8)
     sheet.text(words, x + centre, y + middle + 7, size=size, align="center", width=width)
+
+
+def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
