@@ -11,7 +11,7 @@ from PIL import Image
 
 import regard
 from regard.errors import CheckpointError, GeometryError, SelectionError
-from regard.object_selection import choose_decoder_layers, choose_queries
+from regard.objects.selection import choose_decoder_layers, choose_queries
 from segmenters import save, tiny_detr, tiny_mask2former
 
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from regard.intercept.record import record
     from regard.inventory import layers
     from regard.models.registry import load as load_model
-    from regard.objects import ObjectAttention, panoptic
+    from regard.objects.attention import ObjectAttention, panoptic
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
+    from regard.prompt import watch_prompt
     from regard.recording import Recording
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
@@ -29,7 +30,7 @@ _HOME = {
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.tokens:GridTokens",
     "Look": "regard.render:Look",
-    "ObjectAttention": "regard.objects:ObjectAttention",
+    "ObjectAttention": "regard.objects.attention:ObjectAttention",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
     "Recording": "regard.recording:Recording",
@@ -39,9 +40,10 @@ _HOME = {
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
-    "panoptic": "regard.objects:panoptic",
+    "panoptic": "regard.objects.attention:panoptic",
     "record": "regard.intercept.record:record",
     "rollout": "regard.analysis.rollout:rollout",
+    "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
 
@@ -64,6 +66,7 @@ __all__ = [
     "panoptic",
     "record",
     "rollout",
+    "watch_prompt",
 ]
 
 

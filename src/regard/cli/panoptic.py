@@ -79,7 +79,7 @@ def panoptic(
     require_folder(out)
     from regard.datasets.coco_output import CocoOutput
     from regard.models.registry import load
-    from regard.objects import panoptic as look_at
+    from regard.objects.attention import panoptic as look_at
     from regard.render import Look
 
     look = Look(cmap=colormap)

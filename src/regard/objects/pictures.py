@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from regard.errors import GeometryError, MediaError
-from regard.objects import ObjectAttention
+from regard.objects.attention import ObjectAttention
 from regard.render import Panel, Picture, draw_panels, draw_segments
 from regard.render.palette import distinct
 

@@ -15,7 +15,7 @@ from regard.media.image import read_image, upright_rgb
 from regard.models.family import LoadedModel
 from regard.models.objects import JointMap, ObjectRun
 from regard.models.registry import load
-from regard.object_selection import (
+from regard.objects.selection import (
     LayerChoice,
     ObjectQuery,
     choose_decoder_layers,
@@ -32,7 +32,7 @@ from regard.spread import Between
 from regard.tokens import GridTokens
 
 if TYPE_CHECKING:
-    from regard.object_pictures import ObjectPictures
+    from regard.objects.pictures import ObjectPictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +257,7 @@ class ObjectAttention:
     @property
     def pictures(self) -> "ObjectPictures":
         """Everything that can be drawn of it."""
-        from regard.object_pictures import ObjectPictures
+        from regard.objects.pictures import ObjectPictures
 
         return ObjectPictures(self)
 
