@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from regard.intercept.record import record
     from regard.inventory import layers
     from regard.models.registry import load as load_model
+    from regard.objects.attention import ObjectAttention, panoptic
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
     from regard.prompt import watch_prompt
@@ -33,6 +34,7 @@ _HOME = {
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.tokens:GridTokens",
     "Look": "regard.render:Look",
+    "ObjectAttention": "regard.objects.attention:ObjectAttention",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
     "PyramidTokens": "regard.pyramid:PyramidTokens",
@@ -43,6 +45,7 @@ _HOME = {
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
+    "panoptic": "regard.objects.attention:panoptic",
     "record": "regard.intercept.record:record",
     "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
@@ -57,6 +60,7 @@ __all__ = [
     "ExplicitAttention",
     "GridTokens",
     "Look",
+    "ObjectAttention",
     "PhotoAttention",
     "Picture",
     "PyramidTokens",
@@ -67,6 +71,7 @@ __all__ = [
     "image",
     "layers",
     "load_model",
+    "panoptic",
     "record",
     "relevance",
     "rollout",
