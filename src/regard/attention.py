@@ -1,7 +1,8 @@
-"""Recorded attention: one call of one layer, in one of two forms behind one interface.
+"""Recorded attention: one call of one layer, in one of three forms behind one interface.
 
 - `DotProductAttention` keeps the causes (q, k, mask, scale) and computes any weight on demand.
 - `ExplicitAttention` keeps the weights, where they are the smaller thing or where there is no q·k.
+- `DeformableAttention`, in a file of its own, keeps the points that were sampled.
 
 Shapes are always (batch, heads, queries, keys).
 """
@@ -105,7 +106,8 @@ class Attention(ABC):
 
         Returns:
             (batch, heads, queries, keys). Rows sum to 1, but for a row in which every key is
-            blocked: that is all zeros (see `fully_masked`).
+            blocked: that is all zeros (see `fully_masked`). Points of deformable attention that
+            lie outside the map are lost to its rows; `notes` say where else rows do not sum to 1.
 
         Raises:
             SelectionError: A query or head that does not exist.

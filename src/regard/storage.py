@@ -17,9 +17,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+import regard.channels
+import regard.pyramid  # noqa: F401
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.backward import Backward
+from regard.deformable import DeformableAttention
 from regard.errors import FormatError
 from regard.kept import Kept
 from regard.recipe import Recipe, RecipeOp
@@ -36,6 +39,7 @@ DAMAGED = (
 )
 """What reading a damaged header or tensor can raise."""
 FLAGS = ("axes", "layer", "notes", "shape")
+POINT_FLAGS = ("levels_hw", "points_per_level", "nearest")
 
 
 def save(recording: Recording, path: str | os.PathLike[str]) -> Path:
@@ -126,6 +130,10 @@ def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
         story["weights"] = tensors.add(call.kept_weights)
         story["empty"] = None if call.empty is None else tensors.add(call.empty)
         story["may_block"] = call.may_block
+    elif isinstance(call, DeformableAttention):
+        story["locations"] = tensors.add(call.locations)
+        story["point_weights"] = tensors.add(call.point_weights)
+        story |= {name: getattr(call, name) for name in POINT_FLAGS}
     return story
 
 
@@ -195,12 +203,25 @@ class _Reader:
             common["backward"] = self.backward(story["backward"])
         if story["kind"] == "dot_product":
             return DotProductAttention(scores=self.scores(story["scores"]), **common)
+        if story["kind"] == "deformable":
+            return self.deformable(story, common)
         if story["kind"] != "explicit":
             raise FormatError(f"a call of kind {story['kind']!r}: update regard to read it")
         empty = None if story["empty"] is None else self.kept(story["empty"])
         weights = self.kept(story["weights"])
         return ExplicitAttention(
             kept_weights=weights, empty=empty, may_block=story["may_block"], **common
+        )
+
+    def deformable(self, story: Mapping[str, Any], common: dict[str, Any]) -> DeformableAttention:
+        """A call that is kept as sampled points."""
+        return DeformableAttention(
+            locations=self.kept(story["locations"]),
+            point_weights=self.kept(story["point_weights"]),
+            levels_hw=tuple((int(rows), int(columns)) for rows, columns in story["levels_hw"]),
+            points_per_level=tuple(story["points_per_level"]),
+            nearest=story["nearest"],
+            **common,
         )
 
     def sample(self, story: Mapping[str, Any]) -> OutputSample:

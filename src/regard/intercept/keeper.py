@@ -50,6 +50,10 @@ class Keeper:
         """Whether the tensor lies in a parameter or buffer of the model."""
         return storage_key(tensor) in self._owned
 
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Whether the tensor is a parameter, of whatever model, or a buffer of this one."""
+        return isinstance(tensor, nn.Parameter) or self.is_owned(tensor)
+
     def settle(self, group: Sequence[Kept]) -> None:
         """Copy those of a group that would keep alive much more memory than they need."""
         needed: dict[int, int] = {}
@@ -103,5 +107,5 @@ def _inplace_position(func: Callable[..., Any]) -> int | None:
     """Position of the `inplace` argument of a Python function such as F.relu."""
     if not hasattr(func, "__code__"):
         return None
-    names = list(signature(func).parameters)
+    names = list(signature(func, follow_wrapped=False).parameters)
     return names.index("inplace") if "inplace" in names else None

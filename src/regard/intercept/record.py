@@ -8,6 +8,7 @@ from torch import nn
 
 from regard.attention import Attention
 from regard.errors import CaptureError
+from regard.intercept.deformable import DeformableCalls
 from regard.intercept.eager import compiled_runs_eagerly
 from regard.intercept.keeper import Keeper
 from regard.intercept.mode import Interceptor
@@ -37,6 +38,7 @@ def record(
             inside a module that it names.
         keep: "qk" keeps q, k and masks (memory grows with tokens, not with their square) and
             computes any weight later; "weights" keeps the weights; "auto" whichever is smaller.
+            Deformable attention keeps its points in any case.
         gradients: Also keep v and, when you call `backward` inside or after the `with`, the
             gradient of each attention output: `call.gradient()` is computed from them.
         each: Called with every call right after it was made, while the model waits; the call is
@@ -65,9 +67,10 @@ def record(
         recording, stack, Keeper(stack.modules.values()), layers, keep, gradients, each
     )
     interceptor = Interceptor(recorder)
+    deformable = DeformableCalls(recorder, interceptor.softmax)
     stack.attach()
     try:
-        with compiled_runs_eagerly(), interceptor:
+        with compiled_runs_eagerly(), deformable.listening(), interceptor:
             yield recording
     finally:
         stack.detach()

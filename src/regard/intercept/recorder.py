@@ -9,7 +9,9 @@ from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.backward import Backward
-from regard.intercept.gradients import DROPOUT, watch
+from regard.channels import ChannelTokens
+from regard.intercept.channels import CHANNELS, are_channels
+from regard.intercept.gradients import DROPOUT, NOT_FOLLOWED, watch
 from regard.intercept.keeper import Keeper
 from regard.intercept.recipes import Recipes
 from regard.intercept.stack import ModuleStack
@@ -85,8 +87,8 @@ class Recorder:
         sample: OutputSample | None,
         notes: tuple[str, ...] = (),
         backward: Backward | None = None,
-    ) -> None:
-        """Record one call of the running module.
+    ) -> Attention:
+        """Record one call of the running module, and give it.
 
         Args:
             shape: (batch, heads, queries, keys).
@@ -96,7 +98,8 @@ class Recorder:
             notes: What a reader of the record must know.
             backward: V, and the gradient of the output to come.
         """
-        frame = self.stack.top
+        channels = scores is not None and are_channels(self.stack.top, shape, scores.q.get())
+        notes = (*notes, CHANNELS) if channels else notes
         call: Attention
         if scores is not None and self._program_is_kept(scores, shape):
             self.keeper.settle(scores.kept)
@@ -105,6 +108,16 @@ class Recorder:
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
         call.backward = backward
+        if channels:
+            call.queries, call.keys = ChannelTokens(shape[2]), ChannelTokens(shape[3])
+        self.append(call)
+        return call
+
+    def append(self, call: Attention) -> None:
+        """Add a call of the running module, which is made already."""
+        frame = self.stack.top
+        if self.gradients and call.backward is None:
+            call.backward = Backward(None, missing=NOT_FOLLOWED)
         call.layer = frame.path
         call.axes = {"forward": max(0, self.stack.forward), "call": frame.calls}
         frame.calls += 1

@@ -112,7 +112,7 @@ def continued(
         trace = trace.unfolded(before)
     if base in CAST and place == 0:
         return _cast(trace, out)
-    if base in RESHAPE and place == 0:
+    if place == 0 and (base in RESHAPE or (base == "getitem" and _only_adds_axes(args[1]))):
         return _reshape(trace, before, out)
     if base in PERMUTE and place == 0:
         return _permute(trace, name, func, args, kwargs, len(before))
@@ -142,6 +142,12 @@ def _reshape(trace: Trace, before: Sequence[int], out: Tensor) -> Trace:
     if None in axes and None not in trace.axes and out.dim() > len(before):
         return replace(trace, folded=tuple(before))
     return trace.moved("reshape", axes=axes, shape=list(out.shape))
+
+
+def _only_adds_axes(index: Any) -> bool:
+    """Whether `x[index]` is `x` with axes of length 1 added, as in `x[..., None]`."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is ... or part == slice(None) for part in parts)
 
 
 def _while_split(

@@ -15,6 +15,9 @@ Axes = tuple[int | None, int | None]
 """The axes of the two token lists (of q's side, of k's side), from the end; None once lost."""
 
 
+JOINT = "its softmax runs over the keys of all heads together: a head's rows sum to its share"
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A step whose query axis is not decided yet: the softmax will tell which side asks."""
@@ -126,15 +129,22 @@ class Trace:
 
     def softmaxed(self, dim: int, dtype: torch.dtype | None) -> "Trace":
         """The trace after a softmax over an axis counted from the end."""
+        if dim not in self.axes and None in self.axes and self.axes != (None, None):
+            return self._softmaxed_jointly(dim, dtype)
         if dim not in self.axes:
             self = self.lose("its softmax runs over an axis that is not one side of the product")
             return replace(self, is_weights=True, axes=(None, dim), query_side=0)
         side = 1 - self.axes.index(dim)
         if self.axes[side] is None:
             self = self.lose("the query axis was merged with another before the softmax")
-        name = None if dtype is None else str(dtype).removeprefix("torch.")
-        done = self.moved("softmax", dim=dim, dtype=name)
+        done = self.moved("softmax", dim=dim, dtype=_name(dtype))
         return replace(done, is_weights=True, query_side=side)
+
+    def _softmaxed_jointly(self, dim: int, dtype: torch.dtype | None) -> "Trace":
+        """The trace after a softmax over keys that were merged with another axis, as of heads."""
+        done = self.moved("softmax", dim=dim, dtype=_name(dtype))
+        side = 1 if self.axes[0] is None else 0
+        return replace(done, is_weights=True, query_side=side, notes=(*self.notes, JOINT))
 
     def scores(self, arrangement: Sequence[Step]) -> Scores:
         """The program for the weights, ending in (batch, heads, queries, keys)."""
@@ -159,6 +169,10 @@ class Trace:
         assert self.q is not None
         assert self.k is not None
         return max(len(self.q.shape), len(self.k.shape))
+
+
+def _name(dtype: torch.dtype | None) -> str | None:
+    return None if dtype is None else str(dtype).removeprefix("torch.")
 
 
 def _keeps(steps: Sequence[Step], q: Kept) -> bool:
