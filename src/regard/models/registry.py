@@ -117,7 +117,7 @@ def load(
         DeviceError: The device cannot be used on this machine.
     """
     name = os.fspath(source)
-    _require_device(device)
+    require_device(device)
     folder, licence, origin = _locate(name, notify)
     if name != DEFAULT and Path(name).expanduser().is_dir():
         name = folder.resolve().name
@@ -126,7 +126,7 @@ def load(
     return loaded
 
 
-def _require_device(device: "str | torch.device") -> None:
+def require_device(device: "str | torch.device") -> None:
     """Refuse a device that cannot be used, before anything is downloaded for it."""
     import torch
 

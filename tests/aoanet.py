@@ -1,0 +1,74 @@
+"""Small AoANets: the frozen one of the shared folder, and random ones that need no files."""
+
+import argparse
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from regard.models.aoanet.infos import Infos
+from regard.models.aoanet.loading import Captioner
+from regard.models.aoanet.network import AoANet
+from regard.models.aoanet.options import Options
+
+OPTIONS: dict[str, Any] = {
+    "caption_model": "aoa",
+    "vocab_size": 12,
+    "rnn_size": 16,
+    "input_encoding_size": 12,
+    "att_feat_size": 10,
+    "fc_feat_size": 10,
+    "num_heads": 4,
+    "use_ff": 0,
+    "max_length": 6,
+}
+WORDS = [*["a", "the", "man", "dog", "on", "grass", "with", "red", "ball", "near", "sky"], "UNK"]
+
+
+def folder(shared: Path) -> Path:
+    """Frozen tensors of the official code."""
+    return shared / "parity" / "aoanet"
+
+
+def captioner(**changes: Any) -> Captioner:
+    """A random model of a few words."""
+    torch.manual_seed(3)
+    network = AoANet(Options.from_opt({**OPTIONS, **changes})).eval().requires_grad_(False)
+    for parameter in network.parameters():  # livelier than what layers begin with
+        parameter.mul_(2.5)
+    return Captioner("tiny", network, Infos(network.options, words()))
+
+
+def words() -> dict[int, str]:
+    return {i + 1: word for i, word in enumerate(WORDS)}
+
+
+def write_files(to: Path, **changes: Any) -> tuple[Path, Path]:
+    """Checkpoint and infos as a training run leaves them."""
+    one = captioner(**changes)
+    model, infos = to / "model.pth", to / "infos_tiny.pkl"
+    torch.save(one.network.state_dict(), model, _use_new_zipfile_serialization=False)
+    opt = argparse.Namespace(**{**OPTIONS, **changes})
+    content = {"opt": opt, "vocab": {str(i): word for i, word in words().items()}, "iter": 5}
+    infos.write_bytes(pickle.dumps(content, protocol=2))
+    return model, infos
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = load_file(path)
+    return found
+
+
+def write_cnn(to: Path, width: int) -> Path:
+    """A CNN of three layers, as safetensors."""
+    torch.manual_seed(1)
+    sizes = [(8, 3), (8, 8), (width, 8)]
+    state = {}
+    for number, (out, into) in enumerate(sizes, 1):
+        state[f"conv{number}.weight"] = torch.randn(out, into, 3, 3) * 0.3
+        state[f"conv{number}.bias"] = torch.randn(out) * 0.1
+    save_file(state, to)
+    return to
