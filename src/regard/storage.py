@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+import regard.regions  # noqa: F401 - a file may hold layouts of this kind
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.errors import FormatError
