@@ -1,18 +1,26 @@
 """Small AoANets: the frozen one of the shared folder, and random ones that need no files."""
 
 import argparse
+import functools
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from regard.captions import CaptionAttention, caption
+from regard.models.aoanet.decoding import Decoding
+from regard.models.aoanet.features import Features
 from regard.models.aoanet.infos import Infos
 from regard.models.aoanet.loading import Captioner
 from regard.models.aoanet.network import AoANet
 from regard.models.aoanet.options import Options
+from regard.regions import RegionTokens
 
 OPTIONS: dict[str, Any] = {
     "caption_model": "aoa",
@@ -35,7 +43,7 @@ def folder(shared: Path) -> Path:
 
 def captioner(**changes: Any) -> Captioner:
     """A random model of a few words."""
-    torch.manual_seed(3)
+    torch.manual_seed(10)
     network = AoANet(Options.from_opt({**OPTIONS, **changes})).eval().requires_grad_(False)
     for parameter in network.parameters():  # livelier than what layers begin with
         parameter.mul_(2.5)
@@ -72,3 +80,31 @@ def write_cnn(to: Path, width: int) -> Path:
         state[f"conv{number}.bias"] = torch.randn(out) * 0.1
     save_file(state, to)
     return to
+
+
+@functools.cache
+def photo() -> Image.Image:
+    """A small photo of colours and noise."""
+    pixels = np.random.default_rng(0).integers(0, 90, (60, 80, 3), dtype=np.uint8)
+    pixels[10:40, 20:50] += 120
+    return Image.fromarray(pixels)
+
+
+def region_features(width: int = 10) -> Features:
+    """Random features of seven regions of `photo`."""
+    torch.manual_seed(7)
+    boxes = [(0, 0, 80, 60), (20, 10, 50, 40), (5, 42, 30, 58), (60, 5, 78, 30)]
+    boxes += [(30, 30, 79, 59), (0, 0, 25, 25), (40, 2, 58, 18)]
+    return Features(torch.randn(7, width), RegionTokens.of(boxes, (60, 80)))
+
+
+@functools.cache
+def caption_of_regions(word: str = "", best: int = 0, **changes: Any) -> CaptionAttention:
+    """A caption of `photo`; `word`, if given, is what the model calls everything."""
+    one = captioner(**changes)
+    if word:
+        named = dict.fromkeys(one.infos.vocabulary, word)
+        one = replace(one, infos=Infos(one.infos.options, named))
+    decoding = Decoding(beam=3)
+    found = caption(photo(), model=one, features=region_features(), decoding=decoding, best=3)
+    return found[best]

@@ -21,7 +21,6 @@ from regard.recording import Recording
 from regard.tokens import Tokens
 
 DECODER = "core.attention"
-REFINER = "refiner.layers.*.self_attn"
 END_WORD = "<end>"
 
 
