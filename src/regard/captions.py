@@ -12,7 +12,7 @@ from torch import Tensor
 
 from regard.analysis.rollout import rollout
 from regard.attention import Attention, indices
-from regard.errors import GeometryError, SelectionError
+from regard.errors import GeometryError, MediaError, SelectionError
 from regard.media.animation import write_animation
 from regard.media.image import read_image, upright_rgb
 from regard.models.aoanet.decoding import Decoding
@@ -152,7 +152,7 @@ class CaptionAttention:
             self.photo,
             self.heats(size_hw=self._panel_hw),
             names,
-            title=self.text,
+            title=self.text or "(no words)",
             lines=[f"{self.model} · {self.view_words} · probability beside each word"],
             scale=scale,
             columns=columns,
@@ -251,9 +251,11 @@ class CaptionAttention:
         """Write the words one after another as .gif or .mp4.
 
         Raises:
-            MediaError: Another ending, or the file cannot be written.
+            MediaError: Another ending, no time, or the file cannot be written.
         """
-        write_animation(path, [frame.image for frame in self.frames()], seconds)
+        if not seconds > 0:
+            raise MediaError(f"{seconds} seconds a word, expected more than 0")
+        write_animation(path, [frame.image for frame in self.frames()], fps=1 / seconds)
 
     def page(self) -> str:
         """A web page in one file: hover a word to see its map, a region to see its words."""

@@ -1,1 +1,1 @@
-"""Pages to look at in a browser."""
+"""Pages that show attention in a browser; each is one file that needs no network."""

@@ -1,5 +1,4 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = DATA;
 const canvas = document.getElementById("map");
 const caption = document.getElementById("caption");
 const status = document.getElementById("status");
@@ -168,7 +167,6 @@ canvas.addEventListener("pointermove", (event) => show({ region: regionAt(event)
 canvas.addEventListener("pointerleave", () => show({}));
 canvas.addEventListener("click", (event) => show({ region: regionAt(event) }, true));
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") release(); });
-document.title = data.caption;
 document.getElementById("model").textContent = data.model;
 photo.addEventListener("load", () => {
   canvas.width = photo.naturalWidth;
