@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from regard.captions import CaptionAttention, caption
+from regard.captions.attention import CaptionAttention, caption
 from regard.models.aoanet.decoding import Decoding
 from regard.models.aoanet.features import Features
 from regard.models.aoanet.infos import Infos

@@ -12,18 +12,22 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
+    from regard.captions.attention import CaptionAttention, caption
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
     from regard.inventory import layers
+    from regard.models.aoanet.loading import load_captioner
     from regard.models.registry import load as load_model
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
     from regard.recording import Recording
+    from regard.regions import RegionTokens
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
 
 _HOME = {
     "Attention": "regard.attention:Attention",
+    "CaptionAttention": "regard.captions.attention:CaptionAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.tokens:GridTokens",
@@ -31,11 +35,14 @@ _HOME = {
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
     "Recording": "regard.recording:Recording",
+    "RegionTokens": "regard.regions:RegionTokens",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
+    "caption": "regard.captions.attention:caption",
     "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
+    "load_captioner": "regard.models.aoanet.loading:load_captioner",
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
     "rollout": "regard.analysis.rollout:rollout",
@@ -44,6 +51,7 @@ _HOME = {
 
 __all__ = [
     "Attention",
+    "CaptionAttention",
     "DotProductAttention",
     "ExplicitAttention",
     "GridTokens",
@@ -51,11 +59,14 @@ __all__ = [
     "PhotoAttention",
     "Picture",
     "Recording",
+    "RegionTokens",
     "Tokens",
     "ViewTransform",
+    "caption",
     "generate",
     "image",
     "layers",
+    "load_captioner",
     "load_model",
     "record",
     "rollout",

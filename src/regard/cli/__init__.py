@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from regard import __version__
+from regard.cli.caption import caption
 from regard.cli.demo import demo
 from regard.cli.generate import generate
 from regard.cli.image import image
@@ -30,6 +31,10 @@ app = cyclopts.App(
     default_parameter=cyclopts.Parameter(negative=""),
 )
 app.command(image, usage="Usage: regard image [OPTIONS] PHOTO...")
+app.command(
+    caption,
+    usage="Usage: regard caption --model PTH --infos PKL [--features DIR | --cnn FILE] PHOTO...",
+)
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 for command in (layers, models, demo):
     app.command(command)

@@ -11,7 +11,7 @@ from regard.render.colour import colour_table
 from regard.view.page import image_address, one_file
 
 if TYPE_CHECKING:
-    from regard.captions import CaptionAttention
+    from regard.captions.attention import CaptionAttention
 
 
 def caption_page(caption: "CaptionAttention") -> str:

@@ -28,7 +28,7 @@ from regard.spread import Between
 from regard.tokens import Tokens
 
 if TYPE_CHECKING:
-    from regard.caption_files import Kind
+    from regard.captions.files import Kind
 
 PANEL_PX = 480
 """Longer side of the maps in panels."""
@@ -259,20 +259,20 @@ class CaptionAttention:
 
     def page(self) -> str:
         """A web page in one file: hover a word to see its map, a region to see its words."""
-        from regard.view.caption_page import caption_page
+        from regard.captions.page import caption_page
 
         return caption_page(self)
 
     def to_json(self) -> dict[str, Any]:
         """Everything about the words as plain numbers, lists and text."""
-        from regard.caption_files import as_json
+        from regard.captions.files import as_json
 
         return as_json(self)
 
     def save(
         self, folder: str | os.PathLike[str], kinds: "Sequence[Kind]" = ("words", "page", "json")
     ) -> list[Path]:
-        """Paths of the files that were written into a folder; see `regard.caption_files`.
+        """Paths of the files that were written into a folder; see `regard.captions.files`.
 
         Args:
             folder: Where to; made if need be.
@@ -282,7 +282,7 @@ class CaptionAttention:
         Raises:
             MediaError: The folder cannot be made or written to.
         """
-        from regard.caption_files import save
+        from regard.captions.files import save
 
         return save(self, Path(folder), kinds)
 

@@ -16,7 +16,7 @@ from regard.errors import MediaError, SelectionError
 from regard.render import draw_overlay
 
 if TYPE_CHECKING:
-    from regard.captions import CaptionAttention
+    from regard.captions.attention import CaptionAttention
 
 Kind = Literal["words", "boxes", "heads", "page", "json", "npz", "gif", "mp4", "figure"]
 
@@ -61,7 +61,7 @@ def save(caption: "CaptionAttention", folder: Path, kinds: Sequence[Kind]) -> li
 
 def _files(caption: "CaptionAttention", kind: Kind) -> Iterator[tuple[str, Callable[[Path], None]]]:
     """Names, and what writes each; drawn when they are written."""
-    names = [f"{i:02d}_{_file_name(word)}" for i, word in enumerate(caption.words)]
+    names = [f"{i:02d}_{file_name(word)}" for i, word in enumerate(caption.words)]
     if kind == "words":
         yield "words.png", caption.panels().save
         for name, heat in zip(names, caption.heats(), strict=True):
@@ -188,6 +188,6 @@ def _writer(make: Callable[[], bytes]) -> Callable[[Path], None]:
     return write
 
 
-def _file_name(word: str) -> str:
+def file_name(word: str) -> str:
     """A word as part of a file's name, safe everywhere; letters of every script stay."""
     return re.sub(r"[^\w-]+", "", word)[:40] or "word"
