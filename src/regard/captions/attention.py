@@ -101,9 +101,9 @@ class CaptionAttention:
 
     def all_weights(self) -> Tensor:
         """Weight of each region for each step and head, (steps, heads, regions) float32."""
-        weights = self.replayed.weights
+        weights: Tensor = self.replayed.weights
         if self.from_input:
-            weights = weights @ rollout(list(self._refiner), None)[0].cpu()
+            return torch.matmul(weights, rollout(self._refiner, None)[0].cpu())
         return weights
 
     def weights(self) -> Tensor:
@@ -209,7 +209,7 @@ class CaptionAttention:
         Raises:
             SelectionError: The model has no refiner, or there is no such region.
         """
-        calls = list(self._refiner)
+        calls = self._refiner
         if not calls:
             raise SelectionError(f"model {self.model!r} has no refiner")
         number = self.layout.at(*region) if isinstance(region, tuple) else region
@@ -228,7 +228,7 @@ class CaptionAttention:
 
     def refined_regions(self, layer: int, count: int = 11) -> Picture:
         """Where the regions that the words use most look, in one layer of the refiner."""
-        calls = list(self._refiner)
+        calls = self._refiner
         chosen = indices(layer, len(calls), f"model {self.model!r}: refiner layer")
         assert chosen is not None
         used = self.replayed.weights.mean((0, 1)).topk(min(count, self.layout.count)).indices

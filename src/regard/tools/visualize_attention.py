@@ -94,7 +94,8 @@ def visualize_attention_on_image(
     heads: list[int | None] = [head_idx]
     if head_idx is None and not avg_heads:
         heads = list(range(found.replayed.weights.shape[1]))
-    folder, written = Path(output_dir), []
+    folder = Path(output_dir)
+    written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
