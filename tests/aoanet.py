@@ -108,3 +108,16 @@ def caption_of_regions(word: str = "", best: int = 0, **changes: Any) -> Caption
     decoding = Decoding(beam=3)
     found = caption(photo(), model=one, features=region_features(), decoding=decoding, best=3)
     return found[best]
+
+
+def write_workplace(to: Path, size_wh: tuple[int, int]) -> None:
+    """What the examples of docs/captions.md use: a model, a CNN, features of photo.jpg."""
+    write_files(to)
+    write_cnn(to / "cnn.safetensors", 10)
+    features = region_features()
+    scale = np.array([size_wh[0] / 80, size_wh[1] / 60] * 2)
+    boxes = np.array([features.layout.box_xyxy(i) for i in range(7)]) * scale
+    for name in ("features", "boxes"):
+        (to / name).mkdir()
+    np.savez(to / "features" / "photo.npz", feat=features.regions.numpy())
+    np.save(to / "boxes" / "photo.npy", boxes.astype(np.float32))

@@ -103,10 +103,11 @@ def _label(
     shown_wh: tuple[int, int],
     colour: Pixels,
 ) -> None:
-    """A plate with words in a box's upper left corner, kept on the photo."""
+    """A plate with words above a box, or inside it at the photo's upper edge."""
     width, height = round(text_width(words, style.SMALL)) + 12, style.SMALL + 8
     left = at[0] + max(0, min(round(corner[0]), shown_wh[0] - width))
-    top = at[1] + max(0, min(round(corner[1]), shown_wh[1] - height))
+    above = round(corner[1]) - height
+    top = at[1] + (above if above >= 0 else max(0, min(round(corner[1]), shown_wh[1] - height)))
     room = sheet.raster[top : top + height, left : left + width]
     room[:] = colour
     bright = float(colour.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)) > 140

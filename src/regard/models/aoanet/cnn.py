@@ -7,6 +7,7 @@ Source: upstream `misc/resnet_utils.py` and `misc/resnet.py` (He et al. 2016 in 
 trained in Caffe: the stride is in a block's first convolution, the pooling rounds up).
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ class GridCnn:
         return Features(cells.cpu(), layout, found.mean((1, 2)).cpu())
 
 
-def load_cnn(path: Path, *, device: str | torch.device = "cpu") -> GridCnn:
+def load_cnn(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> GridCnn:
     """A CNN from its weights in a local file.
 
     The names of the tensors say what it is: a ResNet of bottlenecks (``layer1.0.conv1.weight``),
@@ -56,7 +57,7 @@ def load_cnn(path: Path, *, device: str | torch.device = "cpu") -> GridCnn:
         CheckpointError: It is damaged, or another kind of network.
         UnsafeCheckpoint: It would have to run code to be read.
     """
-    weights = {name: tensor.float() for name, tensor in read_weight_file(path).items()}
+    weights = {name: tensor.float() for name, tensor in read_weight_file(Path(path)).items()}
     network: nn.Module
     if "layer1.0.conv3.weight" in weights:
         network = ResNet(_depths(weights))
@@ -65,14 +66,14 @@ def load_cnn(path: Path, *, device: str | torch.device = "cpu") -> GridCnn:
         network = PlainCnn(weights)
     else:
         raise CheckpointError(
-            f"{path} holds neither a ResNet of bottlenecks nor plain convolutions conv1, conv2...; "
-            "for any other network pass a function from photo to features"
+            f"{os.fspath(path)} holds neither a ResNet of bottlenecks nor plain convolutions "
+            "conv1, conv2...; for any other network pass a function from photo to features"
         )
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         lines = " ".join(str(error).split())
-        raise CheckpointError(f"{path} does not fit: {lines[:300]}") from error
+        raise CheckpointError(f"{os.fspath(path)} does not fit: {lines[:300]}") from error
     return GridCnn(network.requires_grad_(False).to(device))
 
 

@@ -8,6 +8,7 @@ import base64
 import binascii
 import io
 import math
+import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -41,9 +42,9 @@ class StoredFeatures:
         grid_hw: Rows and columns, where features are of grid cells and stored flat.
     """
 
-    features: Path
-    boxes: Path | None = None
-    image_features: Path | None = None
+    features: str | os.PathLike[str]
+    boxes: str | os.PathLike[str] | None = None
+    image_features: str | os.PathLike[str] | None = None
     grid_hw: tuple[int, int] | None = None
 
     def of(self, photo: Path, size_wh: tuple[int, int]) -> Features:
@@ -54,17 +55,19 @@ class StoredFeatures:
             FormatError: The file is damaged or holds something else.
             GeometryError: Numbers of rows and boxes differ, or where rows lie is not known.
         """
-        photo_hw = (size_wh[1], size_wh[0])
-        if self.features.suffix == ".tsv":
-            return _from_tsv(self.features, photo, photo_hw)
-        found = _array(self.features, photo, "features", key="feat")
+        photo_hw, place = (size_wh[1], size_wh[0]), Path(self.features)
+        if place.suffix == ".tsv":
+            return _from_tsv(place, photo, photo_hw)
+        found = _array(place, photo, "features", key="feat")
         rows = torch.from_numpy(found.astype(np.float32)).flatten(0, -2)
         image = None
         if self.image_features is not None:
-            stored = _array(self.image_features, photo, "features of whole photos", key="feat")
+            stored = _array(
+                Path(self.image_features), photo, "features of whole photos", key="feat"
+            )
             image = torch.from_numpy(stored.astype(np.float32).reshape(-1))
         if self.boxes is not None:
-            boxes = _array(self.boxes, photo, "boxes")
+            boxes = _array(Path(self.boxes), photo, "boxes")
             return Features(rows, _regions(boxes, photo_hw, len(rows)), image)
         grid_hw = found.shape[:2] if found.ndim == 3 else self.grid_hw
         if grid_hw is None:
