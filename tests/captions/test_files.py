@@ -69,6 +69,15 @@ def test_the_same_caption_makes_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
+def test_an_earlier_caption_in_the_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine.png").touch()
+    caption_of_regions(best=1).save(tmp_path, ["words"])
+    caption_of_regions(best=0).save(tmp_path, ["words"])
+    again = caption_of_regions(best=0).save(tmp_path / "alone", ["words"])
+    found = {path.name for path in tmp_path.glob("*.png")}
+    assert found == {path.name for path in again} | {"mine.png"}
+
+
 def test_words_cannot_leave_the_folder_or_break_latex(tmp_path: Path) -> None:
     found = caption_of_regions(word="../../50%_of\\$x")
     found.save(tmp_path / "in", ["words", "figure"])

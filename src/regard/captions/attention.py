@@ -108,8 +108,9 @@ class CaptionAttention:
 
     def weights(self) -> Tensor:
         """Weight of each region for each step, (steps, regions): of the head, or their mean."""
-        weights = self.all_weights()
-        return weights.mean(1) if self.head is None else weights[:, self.head]
+        every = self.all_weights()
+        chosen: Tensor = every.mean(1) if self.head is None else every[:, self.head]
+        return chosen
 
     def heats(self, *, size_hw: tuple[int, int] | None = None) -> Tensor:
         """Weight per pixel for each step, (steps, height, width) float32."""
@@ -117,7 +118,8 @@ class CaptionAttention:
 
     def entropy(self) -> Tensor:
         """Entropy of each step and head in nats, (steps, heads); 0 looks at one region."""
-        return torch.special.entr(self.all_weights()).sum(-1)
+        nats: Tensor = torch.special.entr(self.all_weights())
+        return nats.sum(-1)
 
     def top(self, step: int, count: int = TOP) -> list[tuple[int, float]]:
         """The regions with the most weight at a step: pairs of (region, weight)."""

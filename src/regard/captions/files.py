@@ -29,7 +29,8 @@ def save(caption: "CaptionAttention", folder: Path, kinds: Sequence[Kind]) -> li
     Args:
         caption: What to write.
         folder: Made if need be.
-        kinds: "words": `words.png` with a panel a word, and `word_01_dog.png`... by themselves.
+        kinds: What; pictures of words from an earlier caption in the folder are replaced.
+            "words": `words.png` with a panel a word, and `word_01_dog.png`... by themselves.
             "boxes": `boxes_01_dog.png`..., the regions of most weight outlined. "heads":
             `heads_01_dog.png`... "page": `caption.html`. "json": `caption.json`. "npz":
             `caption.npz`. "gif", "mp4": `caption.gif`, `caption.mp4`. "figure":
@@ -53,10 +54,18 @@ def save(caption: "CaptionAttention", folder: Path, kinds: Sequence[Kind]) -> li
         raise MediaError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
     written = []
     for kind in kinds:
+        _remove_earlier(folder, kind)
         for name, write in _files(caption, kind):
             write(folder / name)
             written.append(folder / name)
     return written
+
+
+def _remove_earlier(folder: Path, kind: Kind) -> None:
+    """Remove pictures of an earlier caption's words, so that two captions never lie mixed."""
+    start = {"words": "word", "boxes": "boxes", "heads": "heads"}.get(kind)
+    for path in folder.glob(f"{start}_[0-9][0-9]_*.png") if start else ():
+        path.unlink()
 
 
 def _files(caption: "CaptionAttention", kind: Kind) -> Iterator[tuple[str, Callable[[Path], None]]]:

@@ -137,6 +137,16 @@ def test_the_official_files_load(shared: Path) -> None:
     assert one.infos.text(best.tokens) == story["meta"]["regions"]["beam3"][0]["caption"]
 
 
+def test_the_released_size_has_the_official_tensors() -> None:
+    """87.4 million parameters in 79 tensors, as the released checkpoint."""
+    with torch.device("meta"):
+        network = AoANet(Options(vocab_size=10369, rnn_size=1024, use_ff=0))
+    state = network.state_dict()
+    assert len(state) == 79
+    assert round(sum(tensor.numel() for tensor in state.values()) / 1e6, 1) == 87.4
+    assert state["core.att2ctx.0.weight"].shape == (2048, 2048)
+
+
 @pytest.mark.gpu
 @torch.inference_mode()
 def test_the_same_captions_on_a_gpu(case: Case) -> None:

@@ -9,6 +9,7 @@ from regard.models.aoanet.decoding import Decoding
 from regard.models.aoanet.features import Features, whole_photo_grid
 from regard.models.aoanet.loading import load_captioner
 from regard.models.aoanet.replay import END_WORD, captions_of
+from regard.recording import Recording
 from regard.regions import RegionTokens
 
 
@@ -54,6 +55,18 @@ def test_the_recording_says_what_is_what(shared: Path) -> None:
     assert refiner[0].queries == refiner[0].keys == features.layout
     assert found.recording.unrecorded == []
     assert all(item.error is not None and item.error < 1e-5 for item in found.recording.verify())
+
+
+def test_the_recording_is_saved_with_its_regions(shared: Path, tmp_path: Path) -> None:
+    place = folder(shared)
+    one = load_captioner(place / "model_legacy.pth", place / "infos_aoanet.pkl")
+    _, features = frozen(shared)
+    ((found,),) = captions_of(one, [features], Decoding(beam=2))
+    again = Recording.load(found.recording.save(tmp_path / "recording.safetensors"))
+    assert again[-1].keys == features.layout
+    for ours, theirs in zip(again, found.recording, strict=True):
+        assert ours.axes == theirs.axes
+        assert torch.equal(ours.weights(), theirs.weights())
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ BAD_ENDINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How a caption is chosen. The default is how AoANet's authors evaluated it: two beams."""
+    """How a caption is chosen; by default by two beams."""
 
     beam: int = 2
     """Hypotheses kept at a time; 1 takes the likeliest word each time."""

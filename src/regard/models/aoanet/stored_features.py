@@ -140,7 +140,9 @@ def _from_lmdb(place: Path, photo: Path) -> tuple[str, bytes | None]:
     try:
         import lmdb
     except ImportError as error:
-        raise MissingDependency(f"reading {place} needs lmdb: pip install lmdb") from error
+        raise MissingDependency(
+            f"reading {place} needs lmdb: pip install 'regard[captions]'"
+        ) from error
     if not place.exists():
         raise ModelNotFound(f"there is no {place}")
     try:
