@@ -16,6 +16,7 @@ from benchmarks.__main__ import filled
 
 import regard
 from aoanet import write_workplace
+from diffusers_pipelines import write_pipelines
 from partcrafter_checkpoint import write_partcrafter
 from regard.cli import main
 from regard.media import read_image
@@ -49,13 +50,14 @@ def use_default_model(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-@pytest.mark.usefixtures("workplace")
 def test_python_of_a_page(
-    page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    page: Path, workplace: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = blocks(page, "python")
     if any("regard.image" in block or "load_model" in block for block in code):
         use_default_model(request.getfixturevalue("shared"), monkeypatch)
+    if any("from_pretrained" in block for block in code):
+        write_pipelines(workplace)
     names: dict[str, Any] = {"__name__": "page"}
     for block in code:
         exec(compile(block, str(page), "exec"), names)

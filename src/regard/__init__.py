@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from regard.analysis.relevance import relevance
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.captions.attention import CaptionAttention, caption
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from regard.models.registry import load as load_model
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
+    from regard.prompt import watch_prompt
     from regard.recording import Recording
     from regard.regions import RegionTokens
     from regard.render import Look, Picture
@@ -45,7 +47,9 @@ _HOME = {
     "load_captioner": "regard.models.aoanet.loading:load_captioner",
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
+    "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
+    "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
 
@@ -69,7 +73,9 @@ __all__ = [
     "load_captioner",
     "load_model",
     "record",
+    "relevance",
     "rollout",
+    "watch_prompt",
 ]
 
 

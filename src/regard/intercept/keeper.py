@@ -8,7 +8,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from torch import Tensor, nn
 
-from regard.kept import Kept, storage_key
+from regard.kept import Kept, clone_together, storage_key
 
 
 class Keeper:
@@ -39,7 +39,7 @@ class Keeper:
 
     def _copy_of_owned(self, kept: Kept) -> Kept:
         """A copy, the same one for every layer that uses this parameter or buffer."""
-        key = kept.identity
+        key = (kept.identity, kept.shape)
         copy = None if kept.is_unversioned else self._copies.get(key)
         if copy is None:
             kept.clone()
@@ -53,18 +53,17 @@ class Keeper:
     def settle(self, group: Sequence[Kept]) -> None:
         """Copy those of a group that would keep alive much more memory than they need."""
         needed: dict[int, int] = {}
-        for kept in group:
+        for kept in {kept.identity: kept for kept in group}.values():
             needed[kept.storage_key] = needed.get(kept.storage_key, 0) + kept.nbytes
-        for kept in group:
-            if 2 * needed.get(kept.storage_key, kept.storage_nbytes) < kept.storage_nbytes:
-                kept.clone()
+        clone_together(
+            [kept for kept in group if 2 * needed[kept.storage_key] < kept.storage_nbytes]
+        )
 
     def before_write(self, tensors: Iterable[Tensor]) -> None:
         """Copy what is kept of these tensors' memory, which is about to be overwritten."""
         for tensor in tensors:
             if self._by_storage:
-                for kept in self._by_storage.pop(storage_key(tensor), ()):
-                    kept.clone()
+                clone_together(self._by_storage.pop(storage_key(tensor), ()))
 
 
 Written = Callable[[Sequence[Any], Mapping[str, Any]], list[Tensor]]

@@ -31,6 +31,7 @@ class Interceptor(TorchFunctionMode):
         super().__init__()
         self._keeper = recorder.keeper
         self._guard = recorder.guard
+        self._recipes = recorder.recipes
         self.softmax = SoftmaxAttention(recorder)
         mechanisms: tuple[Mechanism, ...] = (
             FusedAttention(recorder),
@@ -46,6 +47,7 @@ class Interceptor(TorchFunctionMode):
     def close(self) -> None:
         """Let go of everything, so that the recording and the model live only as long as asked."""
         self.softmax.clear()
+        self._recipes.clear()
         self._handlers.clear()
 
     def __torch_function__(
@@ -58,7 +60,9 @@ class Interceptor(TorchFunctionMode):
             and not self.softmax.is_following
             and not (kwargs and "out" in kwargs)
         ):
-            return func(*args, **(kwargs or {}))  # most calls: as little as possible is done here
+            if func not in self._recipes.watched:
+                return func(*args, **(kwargs or {}))  # most calls: as little as possible is done
+            return self._watched(func(*args, **(kwargs or {})), func, args, kwargs or {})
         kwargs = kwargs or {}
         if _must_not_record():
             return func(*args, **kwargs)
@@ -66,16 +70,22 @@ class Interceptor(TorchFunctionMode):
             self._guard(self._before_out, tensors_in(kwargs["out"]))
         handler = self._handlers.get(func)
         if handler is not None:
-            return handler(func, args, kwargs)
+            return self._watched(handler(func, args, kwargs), func, args, kwargs)
         self._guard(self._before_write, func, args, kwargs)
         if not self.softmax.is_following:
-            return func(*args, **kwargs)
+            return self._watched(func(*args, **kwargs), func, args, kwargs)
         traces = self.softmax.look_up(args)
         if not any(traces):
-            return func(*args, **kwargs)
+            return self._watched(func(*args, **kwargs), func, args, kwargs)
         shapes = [tuple(getattr(arg, "shape", ())) for arg in args]
         out = func(*args, **kwargs)
         self._guard(self.softmax.observe, func, args, kwargs, shapes, traces, out)
+        return self._watched(out, func, args, kwargs)
+
+    def _watched(self, out: Any, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """The result of a call; how it was made is noted where that could be worth keeping."""
+        if func in self._recipes.watched and not _must_not_record():
+            self._guard(self._recipes.observe, func, args, kwargs, out)
         return out
 
     def _before_write(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -86,10 +96,13 @@ class Interceptor(TorchFunctionMode):
             if written is None:
                 self._plain.add(func)
         if written is not None:
-            self._keeper.before_write(written(args, kwargs))
+            tensors = written(args, kwargs)
+            self._keeper.before_write(tensors)
+            self._recipes.overwritten(tensors)
 
     def _before_out(self, tensors: list[Tensor]) -> None:
         self._keeper.before_write(tensors)
+        self._recipes.overwritten(tensors)
         for tensor in tensors:
             self.softmax.overwritten(tensor)
 

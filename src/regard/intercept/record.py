@@ -23,6 +23,7 @@ def record(
     layers: str = "*",
     *,
     keep: Keep = "auto",
+    gradients: bool = False,
     each: Callable[[Attention], bool | None] | None = None,
 ) -> Iterator[Recording]:
     """The recording of every attention call that the model makes inside the `with`.
@@ -36,6 +37,8 @@ def record(
             inside a module that it names.
         keep: "qk" keeps q, k and masks (memory grows with tokens, not with their square) and
             computes any weight later; "weights" keeps the weights; "auto" whichever is smaller.
+        gradients: Also keep v and, when you call `backward` inside or after the `with`, the
+            gradient of each attention output: `call.gradient()` is computed from them.
         each: Called with every call right after it was made, while the model waits; the call is
             kept only if the answer is True. So a run of any length is reduced in constant memory.
 
@@ -58,7 +61,9 @@ def record(
         raise CaptureError(f"keep={keep!r} is not one of {', '.join(get_args(Keep))}")
     recording = Recording()
     stack = ModuleStack(model)
-    recorder = Recorder(recording, stack, Keeper(stack.modules.values()), layers, keep, each)
+    recorder = Recorder(
+        recording, stack, Keeper(stack.modules.values()), layers, keep, gradients, each
+    )
     interceptor = Interceptor(recorder)
     stack.attach()
     try:

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.backward import Backward
+from regard.intercept.gradients import DROPOUT, watch
 from regard.intercept.keeper import Keeper
+from regard.intercept.recipes import Recipes
 from regard.intercept.stack import ModuleStack
 from regard.kept import Kept
 from regard.recording import Recording, matches
@@ -28,8 +31,10 @@ class Recorder:
         recording: Where the calls go.
         stack: The running modules.
         keeper: Keeps tensors.
+        recipes: Knows how large tensors are made of small ones, and keeps these.
         pattern: Glob of the layers that are wanted.
         keep: What to keep of a call.
+        gradients: Whether to keep also what the gradients of the weights are computed from.
         each: Asked about every call whether to keep it; None keeps all.
         failure: The first error that `each` raised.
         missed: (path, reason) of what looked like attention and could not be recorded.
@@ -41,12 +46,17 @@ class Recorder:
     keeper: Keeper
     pattern: str
     keep: Keep
+    gradients: bool = False
     each: Callable[[Attention], bool | None] | None = None
     failure: Exception | None = None
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
+    recipes: Recipes = field(init=False)
     _paid: set[tuple[object, ...]] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recipes = Recipes(self.keeper)
 
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""
@@ -74,6 +84,7 @@ class Recorder:
         weights: Callable[[], Tensor] | None,
         sample: OutputSample | None,
         notes: tuple[str, ...] = (),
+        backward: Backward | None = None,
     ) -> None:
         """Record one call of the running module.
 
@@ -83,6 +94,7 @@ class Recorder:
             weights: Gives the weights as the model used them; None where only the program can.
             sample: To check the record by.
             notes: What a reader of the record must know.
+            backward: V, and the gradient of the output to come.
         """
         frame = self.stack.top
         call: Attention
@@ -92,6 +104,7 @@ class Recorder:
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
+        call.backward = backward
         call.layer = frame.path
         call.axes = {"forward": max(0, self.stack.forward), "call": frame.calls}
         frame.calls += 1
@@ -107,6 +120,16 @@ class Recorder:
         except Exception as error:
             self.failure = error
             return False
+
+    def watch(
+        self, values: Tensor, out: Tensor, arrange: Callable[[Tensor], Tensor], *, dropout: bool
+    ) -> Backward | None:
+        """V and the gradient that will come to an output; None if gradients are not wanted."""
+        if not self.gradients:
+            return None
+        return (
+            Backward(None, missing=DROPOUT) if dropout else watch(self.keeper, values, out, arrange)
+        )
 
     def miss(self, reason: str) -> None:
         """Say why the running module's attention has no record."""

@@ -142,7 +142,7 @@ class SoftmaxAttention:
         if any(arg is out for arg in args):
             self._void_others(out)
         after = continued(
-            trace, func, args, kwargs, place, shapes[place], out, self._recorder.keeper.keep
+            trace, func, args, kwargs, place, shapes[place], out, self._recorder.recipes.keep
         )
         if after is None:
             return
@@ -158,10 +158,14 @@ class SoftmaxAttention:
 
     def look_up(self, args: Sequence[Any]) -> list[Trace | None]:
         """The traces of positional arguments; None for each that has none."""
-        return [self.trace(arg) if isinstance(arg, Tensor) else None for arg in args]
+        return [self._as_it_is(arg) if isinstance(arg, Tensor) else None for arg in args]
 
     def trace(self, tensor: Tensor) -> Trace | None:
-        """The trace of a tensor."""
+        """The trace of a tensor, told in its own axes."""
+        trace = self._as_it_is(tensor)
+        return None if trace is None else trace.unfolded(tensor.shape)
+
+    def _as_it_is(self, tensor: Tensor) -> Trace | None:
         found = self._traces.get(id(tensor))
         return found[1] if found is not None and found[0]() is tensor else None
 
@@ -211,7 +215,8 @@ class SoftmaxAttention:
         k = arrange(c.b, c.b_labels, [*c.batch, *columns, *inner])
         if len(inner) > 1:
             q, k = q.flatten(-len(inner)), k.flatten(-len(inner))
-        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k))
+        unscaled = self._recorder.recipes.unscaled(c.a) if q.shape == c.a.shape else None
+        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k), unscaled=unscaled)
         made = [*c.batch, *rows, *columns]
         order = [made.index(x) for x in c.out_labels]
         if order != sorted(order):
@@ -262,19 +267,31 @@ class SoftmaxAttention:
             return arranged.apply(arrange(weights, labels, [*leading, query, key]))
 
         reason = (trace.lost,) if trace.lost else ()
-        if DROPOUT in trace.notes and scores is not None:  # only the program knows them before it
+        met = _met_values(c, values, value_labels, out, leading, query, key, arranged)
+        before_dropout = DROPOUT in trace.notes and scores is not None  # only the program knows
+        backward = met and self._recorder.watch(met[0], out, met[1], dropout=before_dropout)
+        if before_dropout:
             self._recorder.add(
-                shape=shape, scores=scores, weights=None, sample=None, notes=trace.notes
+                shape=shape,
+                scores=scores,
+                weights=None,
+                sample=None,
+                notes=trace.notes,
+                backward=backward,
             )
             return
         notes = tuple(DROPPED if note == DROPOUT else note for note in trace.notes)
-        sample = _sample(c, values, value_labels, out, leading, query, key, arranged)
         self._recorder.add(
-            shape=shape, scores=scores, weights=effective, sample=sample, notes=(*notes, *reason)
+            shape=shape,
+            scores=scores,
+            weights=effective,
+            sample=met and OutputSample.of(met[0], met[1](out)),
+            notes=(*notes, *reason),
+            backward=backward,
         )
 
 
-def _sample(
+def _met_values(
     c: Contraction,
     values: Tensor,
     value_labels: tuple[str, ...],
@@ -283,13 +300,16 @@ def _sample(
     query: str,
     key: str,
     arranged: Arrangement,
-) -> OutputSample | None:
-    """Channels of values and output in the order (batch, heads, tokens, channels)."""
+) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+    """The values as (batch, heads, keys, d), and what brings the output into that order."""
     extra = [x for x in value_labels if x not in (*leading, key)]
     if len(extra) != 1:
         return None
     sizes = dict(zip(c.out_labels, out.shape, strict=True))
     v = arrange(values, value_labels, [*leading, key, *extra])
     v = v.expand(*(sizes.get(x, 1) for x in leading), *v.shape[-2:])
-    o = arrange(out, c.out_labels, [*leading, query, *extra])
-    return OutputSample.of(arranged.apply(v), arranged.apply(o))
+
+    def in_order(out: Tensor) -> Tensor:
+        return arranged.apply(arrange(out, c.out_labels, [*leading, query, *extra]))
+
+    return arranged.apply(v), in_order

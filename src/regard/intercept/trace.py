@@ -59,6 +59,10 @@ class Trace:
         lost: Why the steps cannot be run again; "" while they can.
         notes: What a reader of the record must know.
         fate: What becomes of its softmax.
+        folded: Shape that it had before its token axes were split into those of grids (rows and
+            columns), while they are; `axes` then speak of that shape. () otherwise.
+        unscaled: What q was before it was multiplied by a number, and that number, where that is
+            how q was made.
     """
 
     autocast: Autocast
@@ -71,6 +75,8 @@ class Trace:
     lost: str = ""
     notes: tuple[str, ...] = ()
     fate: Fate | None = None
+    folded: tuple[int, ...] = ()
+    unscaled: tuple[Kept, float] | None = None
 
     @property
     def replayable(self) -> bool:
@@ -107,6 +113,13 @@ class Trace:
         move = Move(op, self.axes, after, operands, options)
         return replace(self, moves=(*self.moves, move), axes=after)
 
+    def unfolded(self, shape: Sequence[int]) -> "Trace":
+        """The trace with the split of its token axes counted as a step, and these axes as lost."""
+        if not self.folded:
+            return self
+        axes = reshaped_axes(self.axes, self.folded, shape)
+        return replace(self.moved("reshape", axes=axes, shape=list(shape)), folded=())
+
     def lose(self, reason: str) -> "Trace":
         """The trace of something that cannot be computed again."""
         return replace(self, lost=self.lost or reason)
@@ -134,7 +147,11 @@ class Trace:
         if side == 1:  # the model's product was keys x queries
             swap = [*range(-self.product_dim, -2), -1, -2]
             steps.insert(0, Step("permute", -2, (), {"dims": swap}))
-        return Scores(q, k, (*steps, *arrangement), self.autocast, fused=False)
+        factor: float = 1
+        if self.unscaled is not None and side == 0 and _keeps(steps, self.unscaled[0]):
+            q, factor = self.unscaled
+        whole = (*steps, *arrangement)
+        return Scores(q, k, whole, self.autocast, fused=False, q_factor=factor)
 
     @property
     def product_dim(self) -> int:
@@ -142,6 +159,11 @@ class Trace:
         assert self.q is not None
         assert self.k is not None
         return max(len(self.q.shape), len(self.k.shape))
+
+
+def _keeps(steps: Sequence[Step], q: Kept) -> bool:
+    """Whether the steps take q anyway."""
+    return any(kept.identity == q.identity for step in steps for kept in step.kept)
 
 
 def reshaped_axes(axes: Axes, before: Sequence[int], after: Sequence[int]) -> Axes:

@@ -185,6 +185,30 @@ def draw_between_parts(made: Generation, *, steps: Pick = None) -> Picture:
     )
 
 
+def draw_guidance(guided: Generation, plain: Generation, *, steps: Pick = None) -> Picture:
+    """Two runs from the same noise, with guidance and without: a row each, a column for each part.
+
+    Raises:
+        SelectionError: The runs differ in more than guidance.
+    """
+    if len(guided.meshes) != len(plain.meshes) or guided.seed != plain.seed:
+        raise SelectionError(
+            f"runs of {len(guided.meshes)} and {len(plain.meshes)} parts from seeds "
+            f"{guided.seed} and {plain.seed}; expected the same parts and seed"
+        )
+    heats = [
+        made.attention.heat(steps=steps, size_hw=_panel_hw(made, _SMALL_PX))
+        for made in (guided, plain)
+    ]
+    return draw_layers(
+        torch.stack(heats),
+        layer_names=[f"guidance {made.guidance:g}" for made in (guided, plain)],
+        head_names=[f"part {i}" for i in range(len(heats[0]))],
+        title="What each part looks at, with guidance and without",
+        lines=["rows that see the image" + _words(guided, steps=steps)],
+    )
+
+
 def draw_token(made: Generation, part: int, token: int, *, layer: str, step: int) -> Picture:
     """Every head of one latent token of a part, in a step and layer that was kept."""
     call = made.attention.recording.find(layer, step=step, part=part)[0]
