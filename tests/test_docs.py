@@ -17,9 +17,11 @@ import torch
 from benchmarks.__main__ import filled
 
 import regard
+from aoanet import write_workplace
 from diffusers_pipelines import write_pipelines
 from partcrafter_checkpoint import write_partcrafter
 from regard.cli import main
+from regard.media import read_image
 from regard.models import dinov2_small
 from segmenters import (
     covering,
@@ -42,6 +44,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     shutil.copy(photo, tmp_path / "photo.jpg")
     write_partcrafter(tmp_path / "partcrafter")
+    write_workplace(tmp_path, read_image(photo).size)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

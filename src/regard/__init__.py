@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from regard.analysis.relevance import relevance
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
+    from regard.captions.attention import CaptionAttention, caption
     from regard.deformable import DeformableAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
     from regard.inventory import layers
+    from regard.models.aoanet.loading import load_captioner
     from regard.models.registry import load as load_model
     from regard.objects.attention import ObjectAttention, panoptic
     from regard.parts.generation import generate
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
     from regard.prompt import watch_prompt
     from regard.pyramid import PyramidTokens
     from regard.recording import Recording
+    from regard.regions import RegionTokens
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
 
 _HOME = {
     "Attention": "regard.attention:Attention",
+    "CaptionAttention": "regard.captions.attention:CaptionAttention",
     "DeformableAttention": "regard.deformable:DeformableAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
@@ -39,11 +43,14 @@ _HOME = {
     "Picture": "regard.render:Picture",
     "PyramidTokens": "regard.pyramid:PyramidTokens",
     "Recording": "regard.recording:Recording",
+    "RegionTokens": "regard.regions:RegionTokens",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
+    "caption": "regard.captions.attention:caption",
     "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
+    "load_captioner": "regard.models.aoanet.loading:load_captioner",
     "load_model": "regard.models.registry:load",
     "panoptic": "regard.objects.attention:panoptic",
     "record": "regard.intercept.record:record",
@@ -55,6 +62,7 @@ _HOME = {
 
 __all__ = [
     "Attention",
+    "CaptionAttention",
     "DeformableAttention",
     "DotProductAttention",
     "ExplicitAttention",
@@ -65,11 +73,14 @@ __all__ = [
     "Picture",
     "PyramidTokens",
     "Recording",
+    "RegionTokens",
     "Tokens",
     "ViewTransform",
+    "caption",
     "generate",
     "image",
     "layers",
+    "load_captioner",
     "load_model",
     "panoptic",
     "record",
