@@ -112,7 +112,7 @@ def image(
     look = Look(cmap=colormap)
     loaded = load(model, device=device, notify=complain)
     failed = 0
-    for photo, folder in _with_progress(list(zip(photos, folders(photos, out), strict=True))):
+    for photo, folder in with_progress(list(zip(photos, folders(photos, out), strict=True))):
         try:
             result = look_at(
                 photo,
@@ -143,7 +143,7 @@ def told(photo: Path, result: "PhotoAttention", folder: Path) -> str:
     return f"{photo} -> {folder / 'summary.png'}  ({result.words})"
 
 
-def _with_progress(rows: Sequence[Any]) -> Iterator[Any]:
+def with_progress(rows: Sequence[Any]) -> Iterator[Any]:
     """The rows, with a progress bar on the terminal if there are several."""
     from rich.console import Console
     from rich.progress import Progress
