@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from regard.cli.folders import folders, require_folder
-from regard.cli.image import parse_head
+from regard.cli.image import parse_head, with_progress
 from regard.cli.terminal import complain, plain
 from regard.errors import FormatError, GeometryError, MediaError, ModelNotFound, SelectionError
 
@@ -147,7 +147,7 @@ def caption(
     which_head, refiner_layer = parse_head(head), parse_caption_layer(layer)
     kinds = _kinds(which_head == "all", video, figure, save_raw)
     failed = 0
-    for photo, folder in zip(photos, folders(photos, out), strict=True):
+    for photo, folder in with_progress(list(zip(photos, folders(photos, out), strict=True))):
         try:
             found = look_at(
                 photo,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -180,16 +180,15 @@ def word_by_word(
         chances = torch.cat([chances, scores.gather(1, last[:, None])], 1)
         if (tokens == END).any(1).all():
             break
-    captions = [Hypothesis.of(t, p, 0.0) for t, p in zip(*_lists(tokens, chances), strict=True)]
     return [
-        Hypothesis(c.tokens, c.log_probabilities, decoding.penalised(n, sum(c.log_probabilities)))
-        for c in captions
-        for n in [len(c.log_probabilities)]
+        _scored(Hypothesis.of(*row, 0.0), decoding)
+        for row in zip(tokens.tolist(), chances.tolist(), strict=True)
     ]
 
 
-def _lists(tokens: Tensor, chances: Tensor) -> tuple[list[list[int]], list[list[float]]]:
-    return tokens.tolist(), chances.tolist()
+def _scored(caption: Hypothesis, decoding: Decoding) -> Hypothesis:
+    chances = caption.log_probabilities
+    return replace(caption, score=decoding.penalised(len(chances), sum(chances)))
 
 
 def _draw(scores: Tensor, decoding: Decoding, generator: torch.Generator) -> Tensor:
