@@ -3,6 +3,7 @@
 Only a few numbers are not in the shapes: points (4) and levels (3) of the deformable attention.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from regard.errors import CheckpointError
+from regard.models.dvis_daq.dinov2 import VisionTransformer
 from regard.models.dvis_daq.model import DvisDaq, SegmentationHead
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX, PixelDecoder
 from regard.models.dvis_daq.predictor import Predictor
 from regard.models.dvis_daq.refiner import Refiner
 from regard.models.dvis_daq.resnet import ResNet
+from regard.models.dvis_daq.swin import Swin
 from regard.models.dvis_daq.tracker import Tracker
+from regard.models.dvis_daq.vit_adapter import VitAdapter
 
 _POINTS = 4
 _BACKBONE_STAGES = ("res2", "res3", "res4", "res5")
@@ -39,7 +43,7 @@ def build(state: State) -> DvisDaq:
 
 
 def _build(state: State) -> DvisDaq:
-    backbone = _backbone(under(state, "backbone."))
+    backbone = build_backbone(under(state, "backbone."))
     pixels = under(state, "sem_seg_head.pixel_decoder.")
     predictor = under(state, "sem_seg_head.predictor.")
     layer = "transformer.encoder.layers.0"
@@ -91,7 +95,8 @@ def _depth(state: State) -> dict[str, int]:
     }
 
 
-def _backbone(state: State) -> Any:
+def build_backbone(state: State) -> Any:
+    """The backbone of a checkpoint; names without their prefix."""
     for key, read in _BACKBONES.items():
         if key in state:
             return read(state)
@@ -110,7 +115,45 @@ def _resnet(state: State) -> nn.Module:
     )
 
 
-_BACKBONES: dict[str, Callable[[State], nn.Module]] = {"stem.conv1.weight": _resnet}
+def _swin(state: State) -> nn.Module:
+    tables = [
+        state[f"layers.{stage}.blocks.0.attn.relative_position_bias_table"]
+        for stage in range(count(state, "layers"))
+    ]
+    return Swin(
+        channels=state["patch_embed.proj.weight"].shape[0],
+        blocks=[count(state, f"layers.{stage}.blocks") for stage in range(len(tables))],
+        heads=[table.shape[1] for table in tables],
+        window=(math.isqrt(tables[0].shape[0]) + 1) // 2,
+    )
+
+
+def _vit_adapter(state: State) -> nn.Module:
+    extractor = "interactions.0.extractor"
+    channels = state["level_embed"].shape[1]
+    heads = state[f"{extractor}.attn.sampling_offsets.weight"].shape[0] // (_POINTS * 2)
+    vit = VisionTransformer(
+        channels=channels,
+        heads=heads,
+        blocks=count(state, "vit_module.blocks"),
+        width=state["vit_module.blocks.0.mlp.fc1.weight"].shape[0],
+        positions=state["vit_module.pos_embed"].shape[1],
+    )
+    return VitAdapter(
+        vit,
+        channels=channels,
+        heads=heads,
+        inner_channels=state["spm.stem.0.weight"].shape[0],
+        width=state[f"{extractor}.ffn.fc1.weight"].shape[0],
+        extra_extractors=count(state, "interactions.3.extra_extractors"),
+    )
+
+
+_BACKBONES: dict[str, Callable[[State], nn.Module]] = {
+    "stem.conv1.weight": _resnet,
+    "layers.0.blocks.0.attn.relative_position_bias_table": _swin,
+    "vit_module.pos_embed": _vit_adapter,
+}
 """A tensor that only this backbone has -> how it is read."""
 
 

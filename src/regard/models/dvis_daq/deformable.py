@@ -52,7 +52,7 @@ class DeformableAttention(nn.Module):
         read = multi_scale_deformable_attention(
             value, sizes_hw, locations, weights.softmax(-1).unflatten(3, shape[1:])
         )
-        return self.output_proj(read)  # type: ignore[no-any-return]
+        return self.output_proj(read)
 
 
 def multi_scale_deformable_attention(

@@ -3,6 +3,7 @@
 Post-norm, no dropout, batch first: tokens are (batch, tokens, channels).
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -46,7 +47,7 @@ class MultiheadAttention(nn.Module):
         )
         allowed = None if blocked is None else ~blocked[:, None]
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        return self.out_proj(attended.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
 
     def _split(self, tokens: Tensor) -> Tensor:
         """(batch, tokens, channels) -> (batch, heads, tokens, channels of a head)."""
@@ -74,7 +75,7 @@ class CrossAttentionLayer(nn.Module):
         attended = self.multihead_attn(
             tokens + position, memory + memory_position, memory, blocked=blocked
         )
-        return self.norm(tokens + attended)  # type: ignore[no-any-return]
+        return self.norm(tokens + attended)
 
 
 class SelfAttentionLayer(nn.Module):
@@ -88,7 +89,7 @@ class SelfAttentionLayer(nn.Module):
     def forward(self, tokens: Tensor, *, position: Tensor | float = 0.0) -> Tensor:
         """Tokens after they looked at each other; positions are not added to the values."""
         placed = tokens + position
-        return self.norm(tokens + self.self_attn(placed, placed, tokens))  # type: ignore[no-any-return]
+        return self.norm(tokens + self.self_attn(placed, placed, tokens))
 
 
 class FeedForwardLayer(nn.Module):
@@ -102,7 +103,7 @@ class FeedForwardLayer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens, each changed by itself."""
-        return self.norm(tokens + self.linear2(F.relu(self.linear1(tokens))))  # type: ignore[no-any-return]
+        return self.norm(tokens + self.linear2(F.relu(self.linear1(tokens))))
 
 
 class MLP(nn.Module):
@@ -115,11 +116,11 @@ class MLP(nn.Module):
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)
+            nn.Linear(before, after) for before, after in itertools.pairwise(widths)
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., first width) -> (..., last width)."""
         for layer in self.layers[:-1]:
             tokens = F.relu(layer(tokens))
-        return self.layers[-1](tokens)  # type: ignore[no-any-return]
+        return self.layers[-1](tokens)

@@ -39,7 +39,7 @@ class EncoderLayer(nn.Module):
         """(batch, tokens of all levels, channels)."""
         read = self.self_attn(tokens + position, reference_points, tokens, sizes_hw)
         tokens = self.norm1(tokens + read)
-        return self.norm2(tokens + self.linear2(F.relu(self.linear1(tokens))))  # type: ignore[no-any-return]
+        return self.norm2(tokens + self.linear2(F.relu(self.linear1(tokens))))
 
 
 class Encoder(nn.Module):
@@ -87,7 +87,7 @@ class ConvGroupNorm(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolved and normalised."""
-        return self.norm(super().forward(features))  # type: ignore[no-any-return]
+        return self.norm(super().forward(features))
 
 
 class PixelDecoder(nn.Module):

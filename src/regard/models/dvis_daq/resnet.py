@@ -43,7 +43,7 @@ class ConvNorm(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolved and normalised."""
-        return self.norm(super().forward(features))  # type: ignore[no-any-return]
+        return self.norm(super().forward(features))
 
 
 class Stem(nn.Module):
@@ -95,16 +95,13 @@ class ResNet(nn.Module):
         super().__init__()
         self.channels = tuple(channels)
         self.stem = Stem(stem_channels)
-        before = stem_channels
-        for index, (count, inner, after) in enumerate(
-            zip(blocks, inner_channels, channels, strict=True)
-        ):
-            first = Bottleneck(before, inner, after, stride=2 if index else 1, project=True)
-            rest = (
-                Bottleneck(after, inner, after, stride=1, project=False) for _ in range(count - 1)
+        before = [stem_channels, *channels]
+        self.res2, self.res3, self.res4, self.res5 = (
+            _stage(*widths, stride=stride)
+            for *widths, stride in zip(
+                before[:-1], inner_channels, channels, blocks, (1, 2, 2, 2), strict=True
             )
-            self.add_module(f"res{index + 2}", nn.Sequential(first, *rest))
-            before = after
+        )
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """Features at strides 4, 8, 16 and 32 of (batch, 3, height, width) pixels."""
@@ -113,3 +110,9 @@ class ResNet(nn.Module):
             features = stage(features)
             outputs.append(features)
         return outputs
+
+
+def _stage(before: int, inner: int, after: int, blocks: int, *, stride: int) -> nn.Sequential:
+    first = Bottleneck(before, inner, after, stride=stride, project=True)
+    rest = (Bottleneck(after, inner, after, stride=1, project=False) for _ in range(blocks - 1))
+    return nn.Sequential(first, *rest)

@@ -57,7 +57,7 @@ class SlotCrossAttentionLayer(nn.Module):
             query: What the slots compete with, (batch, slots, channels).
         """
         seen = self.multihead_attn(slots + position, memory, memory)
-        return self.norm(slots + self.slot_attn(seen, slots + seen, query))  # type: ignore[no-any-return]
+        return self.norm(slots + self.slot_attn(seen, slots + seen, query))
 
 
 def nearest_queries(slots: Tensor, queries: Tensor) -> Tensor:

@@ -129,9 +129,7 @@ class Tracker(nn.Module):
             queries = torch.cat([known, candidates])
             position = torch.cat([known_places, places[: len(candidates)]])
             outputs = self._run(queries, embeds, position=position, memory_position=places)
-            slot_starts = nearest_queries(
-                torch.cat([known, self.bg_slots.weight]), learned_queries
-            )
+            slot_starts = nearest_queries(torch.cat([known, self.bg_slots.weight]), learned_queries)
             slot_logits = self._slot_logits(
                 learned_queries[slot_starts], embeds, known, known_places
             )
@@ -163,7 +161,7 @@ class Tracker(nn.Module):
         for some in masks.split(_QUERIES_AT_ONCE):
             inside = (some.flatten(1).sigmoid() > 0.5).to(pixels.dtype)
             means.append(inside @ pixels / (inside.sum(1, keepdim=True) + 1e-8))
-        return self.pos_embed(torch.cat(means))  # type: ignore[no-any-return]
+        return self.pos_embed(torch.cat(means))
 
     def _run(
         self,
@@ -197,7 +195,7 @@ class Tracker(nn.Module):
             self.slot_cross_attention_layers, self.slot_ffn_layers, strict=True
         ):
             slots = feed_forward(look(slots, memory, position=position, query=query))
-        return self.class_embed(self.decoder_norm(slots[0]))  # type: ignore[no-any-return]
+        return self.class_embed(self.decoder_norm(slots[0]))
 
     @staticmethod
     def _known(tracks: Tracks, embeds: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,329 @@
+"""Running the network over a video: windows of frames in, instances out.
+
+Whatever the length of the video, no more than a window of frames is on the device at a time.
+Online, what grows is a kilobyte or so for each track and frame, and a temporary file of mask
+logits; offline, the object queries of each frame besides, as the refiner looks at all of them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regard.errors import MediaError
+from regard.models.dvis_daq.frame_store import FrameStore
+from regard.models.dvis_daq.model import DvisDaq, SegmentedFrames
+from regard.models.dvis_daq.predictor import best_score
+from regard.models.dvis_daq.refiner import Refined, frame_to_frame
+from regard.models.dvis_daq.settings import Settings
+from regard.models.dvis_daq.tracks import Track, TrackedFrame, Tracks
+
+Step = Callable[..., AbstractContextManager[Any]]
+"""Called as ``step("segment", window=3, frame=15)`` around each part of the run: "segment",
+"track" (with ``frame``) and "refine"."""
+
+OUTSIDE_LIFE = -1e4
+"""Mask logit where a track does not live."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One candidate for the result: an instance over the whole video."""
+
+    track: Track | None
+    """The track that it is; ``None`` for a chain of frame queries linked by similarity alone,
+    with which offline models fill up their rows."""
+    chain: tuple[int, ...] | None
+    """Frame query in each frame, of such a chain."""
+    logits: Tensor
+    """Class logits, (classes + 1,)."""
+
+    def lives_in(self, frame: int) -> bool:
+        """Whether it has an observation in this frame."""
+        return self.track is None or self.track.start <= frame < self.track.end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """An instance with one of its classes; a row can be found under several."""
+
+    row: int
+    """Index of the row."""
+    label: int
+    """Class, from 0."""
+    score: float
+    """Probability of the class."""
+
+
+@dataclass(eq=False)
+class VideoOutput:
+    """What the model says about a video; `masks` are computed when they are asked for.
+
+    Use it in a ``with`` or call `close`: it may hold a temporary file.
+    """
+
+    detections: list[Detection]
+    """Best first."""
+    rows: list[Row]
+    """What the detections point to."""
+    tracked: list[TrackedFrame] = field(repr=False)
+    """For each frame, which query of the tracker was which track."""
+    windows: list[range] = field(repr=False)
+    """Frames of each window."""
+    level_sizes_hw: tuple[tuple[int, int], ...]
+    """Height and width of the levels that the predictor looked at, in its order."""
+    refined: Refined | None = field(repr=False)
+    """Of the refiner; ``None`` for online models."""
+    _masks: "Callable[[int, list[int]], Tensor]" = field(repr=False)
+    _store: FrameStore = field(repr=False)
+
+    @property
+    def frames(self) -> int:
+        """Frames of the video."""
+        return len(self.tracked)
+
+    def mask_logits(self, frame: int, rows: Iterable[int]) -> Tensor:
+        """Mask logits of some rows at stride 4 of the padded input, (rows, height, width)."""
+        return self._masks(frame, list(rows))
+
+    def masks(
+        self,
+        frame: int,
+        rows: Iterable[int],
+        *,
+        padded_hw: tuple[int, int],
+        content_hw: tuple[int, int],
+        size_hw: tuple[int, int],
+    ) -> Tensor:
+        """Masks of some rows in one frame: bool (rows, height, width) of the original frame.
+
+        Args:
+            frame: Index of the frame.
+            rows: Indices of rows.
+            padded_hw: Size of the model's input.
+            content_hw: Size of the frame in it, at the top left.
+            size_hw: Size of the original frame.
+        """
+        logits = self.mask_logits(frame, rows)[None]
+        if not logits.shape[1]:
+            return torch.zeros(0, *size_hw, dtype=torch.bool)
+        grown = F.interpolate(logits, size=padded_hw, mode="bilinear", align_corners=False)
+        content = grown[..., : content_hw[0], : content_hw[1]]
+        return F.interpolate(content, size=size_hw, mode="bilinear", align_corners=False)[0] > 0
+
+    def close(self) -> None:
+        """Delete the temporary file; masks cannot be computed afterwards."""
+        self._store.__exit__(None, None, None)
+
+    def __enter__(self) -> "VideoOutput":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _no_step(*_: object, **__: object) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@torch.no_grad()
+def run_video(
+    model: DvisDaq, frames: Iterable[Tensor], settings: Settings, *, step: Step = _no_step
+) -> VideoOutput:
+    """What the model says about a video.
+
+    Args:
+        model: In evaluation mode; it runs on the device that it is on.
+        frames: (3, height, width) each, normalised and padded, all of one size. They are taken
+            one by one, as they are needed.
+        settings: Thresholds, windows, limits.
+        step: For recording; see `Step`.
+
+    Raises:
+        MediaError: There is no frame, or a frame is of another size than the first.
+    """
+    return _Run(model, settings, step).over(frames)
+
+
+class _Run:
+    """State of one run over a video."""
+
+    def __init__(self, model: DvisDaq, settings: Settings, step: Step) -> None:
+        self.model, self.settings, self.step = model, settings, step
+        self.device = model.learned_queries.device
+        self.tracks = Tracks(
+            max_unseen_frames=settings.max_unseen_frames, max_alive=settings.max_tracks
+        )
+        self.tracked: list[TrackedFrame] = []
+        self.windows: list[range] = []
+        self.level_sizes_hw: tuple[tuple[int, int], ...] = ()
+        self.store = FrameStore()  # online: masks of the living tracks; offline: mask features
+        self.embeds: list[Tensor] = []  # of the frame queries, for the refiner
+        self.logits: list[Tensor] = []
+
+    def over(self, frames: Iterable[Tensor]) -> VideoOutput:
+        try:
+            for window in _windows(frames, self.settings.window):
+                self._window(window.to(self.device))
+            if not self.tracked:
+                raise MediaError("the video has no frames; expected at least one")
+            return self._refined() if self.model.refiner else self._online()
+        except BaseException:
+            self.store.__exit__(None, None, None)
+            raise
+
+    def _window(self, pixels: Tensor) -> None:
+        first, index = len(self.tracked), len(self.windows)
+        self.windows.append(range(first, first + len(pixels)))
+        with self.step("segment", window=index, frame=first):
+            segmented = self.model(pixels)
+        self.level_sizes_hw = segmented.level_sizes_hw
+        for offset in range(len(pixels)):
+            with self.step("track", window=index, frame=first + offset):
+                self._frame(segmented, offset)
+
+    def _frame(self, segmented: SegmentedFrames, offset: int) -> None:
+        queries, features = segmented.queries, segmented.mask_features[offset]
+        output = self.model.tracker(
+            self.tracks,
+            len(self.tracked),
+            embeds=queries.embeds[offset],
+            scores=queries.scores[offset],
+            masks=queries.masks[offset],
+            mask_features=features,
+            learned_queries=self.model.learned_queries,
+            settings=self.settings,
+        )
+        self.tracked.append(output.tracked)
+        if self.model.refiner is None:
+            self.store.append(output.masks[list(output.tracked.left_queries)])
+        else:
+            self.store.append(features)
+            self.embeds.append(queries.embeds[offset])
+            self.logits.append(queries.logits[offset])
+
+    def _track_rows(self) -> list[Row]:
+        """Tracks that are no noise: long enough, or still there when the video ends."""
+        return [
+            Row(track=track, chain=None, logits=torch.stack(track.logits).mean(0))
+            for track in self.tracks
+            if len(track) >= self.settings.min_frames or track.end == len(self.tracked)
+        ]
+
+    def _online(self) -> VideoOutput:
+        rows = self._track_rows()
+
+        def masks(frame: int, chosen: list[int]) -> Tensor:
+            stored, left = self.store[frame], self.tracked[frame].left
+            logits = stored.new_full((len(chosen), *stored.shape[1:]), OUTSIDE_LIFE)
+            for place, row in enumerate(chosen):
+                track = rows[row].track
+                if track is not None and track.id in left:
+                    logits[place] = stored[left.index(track.id)]
+            return logits
+
+        return self._output(rows, None, masks)
+
+    def _refined(self) -> VideoOutput:
+        refiner = self.model.refiner
+        assert refiner is not None
+        frame_queries = torch.stack(self.embeds)
+        rows = self._best(self._track_rows(), self.settings.refined_tracks)
+        wanted = self.settings.new_instances or frame_queries.shape[1]
+        rows += self._chains(frame_queries, wanted - len(rows))
+        inputs = torch.stack([self._over_time(row, frame_queries) for row in rows])
+        with self.step("refine"):
+            refined = refiner(inputs, frame_queries)
+        rows = [
+            Row(track=row.track, chain=row.chain, logits=logits)
+            for row, logits in zip(rows, refined.logits, strict=True)
+        ]
+
+        @torch.no_grad()
+        def masks(frame: int, chosen: list[int]) -> Tensor:
+            features = self.store[frame].to(self.device)
+            return refiner.masks(refined, frame, features)[chosen].float().cpu()
+
+        return self._output(rows, refined, masks)
+
+    def _chains(self, frame_queries: Tensor, count: int) -> list[Row]:
+        """Rows of frame queries that are linked from frame to frame by similarity alone."""
+        if count <= 0:
+            return []
+        links = frame_to_frame(frame_queries)
+        logits = torch.stack(self.logits)
+        chained = logits.gather(1, links[..., None].expand(-1, -1, logits.shape[2])).mean(0)
+        rows = [
+            Row(track=None, chain=tuple(queries), logits=mean)
+            for queries, mean in zip(links.T.tolist(), chained, strict=True)
+        ]
+        return self._best(rows, count)
+
+    @staticmethod
+    def _best(rows: list[Row], count: int) -> list[Row]:
+        """The ``count`` rows of the highest scores, in the order in which they were."""
+        if len(rows) <= count:
+            return rows
+        scores = best_score(torch.stack([row.logits for row in rows]))
+        return [rows[index] for index in sorted(scores.topk(count).indices.tolist())]
+
+    def _over_time(self, row: Row, frame_queries: Tensor) -> Tensor:
+        """Input of the refiner for one row, (frames, channels)."""
+        count = len(self.tracked)
+        if row.track is None:
+            assert row.chain is not None
+            return frame_queries[torch.arange(count), list(row.chain)]
+        track = row.track
+        before = track.position.expand(track.start, -1)
+        after = track.position.expand(count - track.end, -1)
+        return torch.cat([before, torch.stack(track.embeds), after])
+
+    def _output(
+        self, rows: list[Row], refined: Refined | None, masks: Callable[[int, list[int]], Tensor]
+    ) -> VideoOutput:
+        return VideoOutput(
+            detections=_detections(rows, self.settings.max_instances),
+            rows=rows,
+            tracked=self.tracked,
+            windows=self.windows,
+            level_sizes_hw=self.level_sizes_hw,
+            refined=refined,
+            _masks=masks,
+            _store=self.store,
+        )
+
+
+def _detections(rows: list[Row], count: int) -> list[Detection]:
+    """The best pairs of row and class."""
+    if not rows:
+        return []
+    scores = torch.stack([row.logits for row in rows]).softmax(-1)[:, :-1]
+    classes = scores.shape[1]
+    best = scores.flatten().topk(min(count, scores.numel()))
+    return [
+        Detection(row=index // classes, label=index % classes, score=score)
+        for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+def _windows(frames: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """The frames in windows, (frames, 3, height, width)."""
+    window: list[Tensor] = []
+    shape = None
+    for index, frame in enumerate(frames):
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise MediaError(
+                f"frame {index} is {tuple(frame.shape)} after preparation, the frames before are "
+                f"{tuple(shape)}; all frames of a video must be of one size"
+            )
+        window.append(frame)
+        if len(window) == size:
+            yield torch.stack(window)
+            window = []
+    if window:
+        yield torch.stack(window)
