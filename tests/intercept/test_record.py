@@ -483,3 +483,40 @@ def test_modules_named_after_attention_that_hold_none_are_listed() -> None:
     with regard.record(model) as recording:
         model(X)
     assert [item.layer for item in recording.unrecorded] == ["1", "2"]
+
+
+def test_each_reduces_calls_without_keeping_them() -> None:
+    model, means = Tower().eval(), []
+
+    def mean(call: regard.Attention) -> None:
+        means.append(call.mean())
+
+    with torch.no_grad(), regard.record(model, each=mean) as streamed:
+        model(X)
+    with torch.no_grad(), regard.record(model) as kept:
+        model(X)
+    assert len(streamed) == 0
+    assert len(means) == 2
+    assert all(torch.equal(a, b.mean()) for a, b in zip(means, kept, strict=True))
+
+
+def test_each_chooses_calls() -> None:
+    model = Tower().eval()
+    with regard.record(model, each=lambda call: "1" in call.layer) as recording:
+        model(X)
+    assert recording.layers == ["blocks.1.attn"]
+
+
+def test_an_error_in_each_ends_the_recording_and_not_the_model() -> None:
+    model, calls = Tower().eval(), []
+
+    def wrong(call: regard.Attention) -> None:
+        calls.append(call)
+        raise KeyError("mine")
+
+    outputs = []
+    with torch.no_grad(), pytest.raises(KeyError, match="mine"), regard.record(model, each=wrong):
+        outputs.append(model(X))
+    with torch.no_grad():
+        assert torch.equal(outputs[0], model(X))
+    assert len(calls) == 1

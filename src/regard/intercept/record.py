@@ -1,11 +1,12 @@
 """`record`: the attention of any model, caught while it runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import get_args
 
 from torch import nn
 
+from regard.attention import Attention
 from regard.errors import CaptureError
 from regard.intercept.eager import compiled_runs_eagerly
 from regard.intercept.keeper import Keeper
@@ -17,7 +18,13 @@ from regard.recording import Recording
 
 
 @contextmanager
-def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Iterator[Recording]:
+def record(
+    model: nn.Module,
+    layers: str = "*",
+    *,
+    keep: Keep = "auto",
+    each: Callable[[Attention], bool | None] | None = None,
+) -> Iterator[Recording]:
     """The recording of every attention call that the model makes inside the `with`.
 
     The model is left as it is and takes its own fast path; afterwards nothing stays behind on it
@@ -29,6 +36,8 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
             inside a module that it names.
         keep: "qk" keeps q, k and masks (memory grows with tokens, not with their square) and
             computes any weight later; "weights" keeps the weights; "auto" whichever is smaller.
+        each: Called with every call right after it was made, while the model waits; the call is
+            kept only if the answer is True. So a run of any length is reduced in constant memory.
 
     Yields:
         The recording; calls are added as they happen.
@@ -36,6 +45,7 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
     Raises:
         NothingRecorded: The body ended well and no call was recorded.
         CaptureError: `model` is no module, or `keep` is none of the three.
+        Exception: What `each` raised, once the `with` ends; it is not called again.
 
     Example:
         >>> with regard.record(model) as recording:  # doctest: +SKIP
@@ -48,7 +58,7 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
         raise CaptureError(f"keep={keep!r} is not one of {', '.join(get_args(Keep))}")
     recording = Recording()
     stack = ModuleStack(model)
-    recorder = Recorder(recording, stack, Keeper(stack.modules.values()), layers, keep)
+    recorder = Recorder(recording, stack, Keeper(stack.modules.values()), layers, keep, each)
     interceptor = Interceptor(recorder)
     stack.attach()
     try:
@@ -58,5 +68,7 @@ def record(model: nn.Module, layers: str = "*", *, keep: Keep = "auto") -> Itera
         stack.detach()
         recording.unrecorded = recorder.guard(unrecorded, recorder, interceptor.softmax) or []
         interceptor.close()
-    if not recording:
+    if recorder.failure is not None:
+        raise recorder.failure
+    if not (recording or (each and recorder.found)):
         raise nothing_recorded(recorder, recording.unrecorded)

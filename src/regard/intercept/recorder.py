@@ -30,6 +30,8 @@ class Recorder:
         keeper: Keeps tensors.
         pattern: Glob of the layers that are wanted.
         keep: What to keep of a call.
+        each: Asked about every call whether to keep it; None keeps all.
+        failure: The first error that `each` raised.
         missed: (path, reason) of what looked like attention and could not be recorded.
         found: Paths in which attention was found, wanted or not.
     """
@@ -39,6 +41,8 @@ class Recorder:
     keeper: Keeper
     pattern: str
     keep: Keep
+    each: Callable[[Attention], bool | None] | None = None
+    failure: Exception | None = None
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
     _paid: set[tuple[object, ...]] = field(default_factory=set)
@@ -91,7 +95,18 @@ class Recorder:
         call.layer = frame.path
         call.axes = {"forward": max(0, self.stack.forward), "call": frame.calls}
         frame.calls += 1
-        self.recording.append(call)
+        if self._is_kept(call):
+            self.recording.append(call)
+
+    def _is_kept(self, call: Attention) -> bool:
+        """What `each` says; its errors must not reach the model, and end the recording later."""
+        if self.each is None:
+            return True
+        try:
+            return bool(self.failure is None and self.each(call))
+        except Exception as error:
+            self.failure = error
+            return False
 
     def miss(self, reason: str) -> None:
         """Say why the running module's attention has no record."""
