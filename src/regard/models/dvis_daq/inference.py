@@ -6,9 +6,8 @@ logits; offline, the object queries of each frame besides, as the refiner looks 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +21,19 @@ from regard.models.dvis_daq.refiner import Refined, frame_to_frame
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.tracks import Track, TrackedFrame, Tracks
 
-Step = Callable[..., AbstractContextManager[Any]]
-"""Called as ``step("segment", window=3, frame=15)`` around each part of the run: "segment",
-"track" (with ``frame``) and "refine"."""
+Part = Literal["segment", "track", "refine"]
+"""What a run is at: frames by themselves, one frame among the tracks, the whole video."""
+
+
+class Observer:
+    """Is told how far a run is; this one does nothing with it."""
+
+    def begin(self, part: Part, *, window: int = 0, frame: int = 0) -> None:
+        """A part of the run begins; ``frame`` is the first one that it looks at."""
+
+    def tracked(self, frame: TrackedFrame) -> None:
+        """The tracker is done with a frame."""
+
 
 OUTSIDE_LIFE = -1e4
 """Mask logit where a track does not live."""
@@ -126,13 +135,9 @@ class VideoOutput:
         self.close()
 
 
-def _no_step(*_: object, **__: object) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
 @torch.no_grad()
 def run_video(
-    model: DvisDaq, frames: Iterable[Tensor], settings: Settings, *, step: Step = _no_step
+    model: DvisDaq, frames: Iterable[Tensor], settings: Settings, *, observer: Observer | None = None
 ) -> VideoOutput:
     """What the model says about a video.
 
@@ -141,19 +146,19 @@ def run_video(
         frames: (3, height, width) each, normalised and padded, all of one size. They are taken
             one by one, as they are needed.
         settings: Thresholds, windows, limits.
-        step: For recording; see `Step`.
+        observer: Is told how far the run is.
 
     Raises:
         MediaError: There is no frame, or a frame is of another size than the first.
     """
-    return _Run(model, settings, step).over(frames)
+    return _Run(model, settings, observer or Observer()).over(frames)
 
 
 class _Run:
     """State of one run over a video."""
 
-    def __init__(self, model: DvisDaq, settings: Settings, step: Step) -> None:
-        self.model, self.settings, self.step = model, settings, step
+    def __init__(self, model: DvisDaq, settings: Settings, observer: Observer) -> None:
+        self.model, self.settings, self.observer = model, settings, observer
         self.device = model.learned_queries.device
         self.tracks = Tracks(
             max_unseen_frames=settings.max_unseen_frames, max_alive=settings.max_tracks
@@ -179,12 +184,12 @@ class _Run:
     def _window(self, pixels: Tensor) -> None:
         first, index = len(self.tracked), len(self.windows)
         self.windows.append(range(first, first + len(pixels)))
-        with self.step("segment", window=index, frame=first):
-            segmented = self.model(pixels)
+        self.observer.begin("segment", window=index, frame=first)
+        segmented = self.model(pixels)
         self.level_sizes_hw = segmented.level_sizes_hw
         for offset in range(len(pixels)):
-            with self.step("track", window=index, frame=first + offset):
-                self._frame(segmented, offset)
+            self.observer.begin("track", window=index, frame=first + offset)
+            self._frame(segmented, offset)
 
     def _frame(self, segmented: SegmentedFrames, offset: int) -> None:
         queries, features = segmented.queries, segmented.mask_features[offset]
@@ -199,6 +204,7 @@ class _Run:
             settings=self.settings,
         )
         self.tracked.append(output.tracked)
+        self.observer.tracked(output.tracked)
         if self.model.refiner is None:
             self.store.append(output.masks[list(output.tracked.left_queries)])
         else:
@@ -236,8 +242,8 @@ class _Run:
         wanted = self.settings.new_instances or frame_queries.shape[1]
         rows += self._chains(frame_queries, wanted - len(rows))
         inputs = torch.stack([self._over_time(row, frame_queries) for row in rows])
-        with self.step("refine"):
-            refined = refiner(inputs, frame_queries)
+        self.observer.begin("refine")
+        refined = refiner(inputs, frame_queries)
         rows = [
             Row(track=row.track, chain=row.chain, logits=logits)
             for row, logits in zip(rows, refined.logits, strict=True)
