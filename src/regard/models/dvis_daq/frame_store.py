@@ -22,6 +22,10 @@ class FrameStore:
         self._file = tempfile.SpooledTemporaryFile(max_size=in_memory_bytes)  # noqa: SIM115
         self._places: list[tuple[int, torch.Size]] = []
 
+    def close(self) -> None:
+        """Delete what is stored."""
+        self._file.close()
+
     def __enter__(self) -> Self:
         return self
 

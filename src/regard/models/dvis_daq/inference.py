@@ -126,7 +126,7 @@ class VideoOutput:
 
     def close(self) -> None:
         """Delete the temporary file; masks cannot be computed afterwards."""
-        self._store.__exit__(None, None, None)
+        self._store.close()
 
     def __enter__(self) -> "VideoOutput":
         return self
@@ -137,7 +137,11 @@ class VideoOutput:
 
 @torch.no_grad()
 def run_video(
-    model: DvisDaq, frames: Iterable[Tensor], settings: Settings, *, observer: Observer | None = None
+    model: DvisDaq,
+    frames: Iterable[Tensor],
+    settings: Settings,
+    *,
+    observer: Observer | None = None,
 ) -> VideoOutput:
     """What the model says about a video.
 
@@ -178,7 +182,7 @@ class _Run:
                 raise MediaError("the video has no frames; expected at least one")
             return self._refined() if self.model.refiner else self._online()
         except BaseException:
-            self.store.__exit__(None, None, None)
+            self.store.close()
             raise
 
     def _window(self, pixels: Tensor) -> None:
