@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from regard.intercept.record import record
     from regard.inventory import layers
     from regard.models.registry import load as load_model
+    from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
     from regard.recording import Recording
     from regard.render import Look, Picture
@@ -32,6 +33,7 @@ _HOME = {
     "Recording": "regard.recording:Recording",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
+    "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
@@ -51,6 +53,7 @@ __all__ = [
     "Recording",
     "Tokens",
     "ViewTransform",
+    "generate",
     "image",
     "layers",
     "load_model",

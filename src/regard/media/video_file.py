@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import av
 from PIL import Image
 
 from regard.errors import MediaError
 from regard.media.frames import EVERY_FRAME, Frame, FrameRange
 from regard.media.image import open_regular, refuse_oversize
+from regard.media.pyav import require_av
 
 MAX_FILE_BYTES = 2**40
 """Larger files are refused; only a few of their bytes are in memory at a time."""
@@ -39,6 +39,9 @@ _TURNS = {
     270: Image.Transpose.ROTATE_270,
 }
 """Degrees counter-clockwise -> how Pillow calls the turn."""
+
+# Unit of a container's duration, AV_TIME_BASE.
+_TICKS_PER_SECOND = 1_000_000
 
 # A file without a frame count is short where more of the time that it states is missing than
 # this share and these seconds: the last frame, or sound that goes on, is no damage.
@@ -92,6 +95,7 @@ class VideoFile:
     @contextmanager
     def _container(self) -> Iterator[tuple[Any, Any]]:
         """The open file and its main video stream."""
+        av = require_av()
         with (
             open_regular(self.path, self._shown, max_bytes=MAX_FILE_BYTES) as file,
             self._one_error(None),
@@ -143,7 +147,7 @@ class VideoFile:
             if count < self.frame_count:
                 raise MediaError(f"{self._shown} ended early at frame {count}{self._of}: {advice}")
             return
-        stated = (container.duration or 0) / av.time_base
+        stated = (container.duration or 0) / _TICKS_PER_SECOND
         if stated - seconds > stated * _MISSING_SHARE + _MISSING_SECONDS:
             raise MediaError(
                 f"{self._shown} ended early at frame {count}, {seconds:.2f} of {stated:.2f} "

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from regard.models.dvis_daq.assignment import assign
 from regard.models.dvis_daq.layers import (
     MLP,
     CrossAttentionLayer,
@@ -141,15 +142,12 @@ def frame_to_frame(embeds: Tensor) -> Tensor:
 
 
 def _linked(embeds: Tensor) -> Iterator[Tensor]:
-    from scipy.optimize import linear_sum_assignment
-
     chain = torch.arange(embeds.shape[1], device=embeds.device)
     yield chain
     normed = embeds / embeds.norm(dim=-1, keepdim=True)
     before = normed[0]
     for frame in normed[1:]:
         cost = 1 - frame @ before.T  # rows: this frame's queries; columns: chains
-        _, queries = linear_sum_assignment(cost.T.float().cpu().numpy())
-        chain = torch.as_tensor(queries, device=embeds.device)
+        _, chain = assign(cost.T)
         before = frame[chain]
         yield chain

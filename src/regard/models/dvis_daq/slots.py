@@ -4,9 +4,9 @@ Source: Locatello et al. 2020, "Object-Centric Learning with Slot Attention", al
 round, with the values left as they are.
 """
 
-import torch
 from torch import Tensor, nn
 
+from regard.models.dvis_daq.assignment import assign
 from regard.models.dvis_daq.layers import MultiheadAttention
 
 _EPS = 1e-6
@@ -69,14 +69,10 @@ def nearest_queries(slots: Tensor, queries: Tensor) -> Tensor:
         slots: (slots, channels).
         queries: (queries, channels).
     """
-    from scipy.optimize import linear_sum_assignment
-
     cost = 1 - _normalised(slots) @ _normalised(queries).T
     nearest = cost.argmin(1)
-    rows, columns = linear_sum_assignment(cost.float().cpu().numpy())
-    nearest[torch.as_tensor(rows, device=nearest.device)] = torch.as_tensor(
-        columns, device=nearest.device
-    )
+    slots_assigned, queries_assigned = assign(cost)
+    nearest[slots_assigned] = queries_assigned
     return nearest
 
 

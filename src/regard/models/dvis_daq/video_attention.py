@@ -126,7 +126,7 @@ class VideoAttention:
         if mixing == "rollout":
             return self._rolled(name, frame)
         call = self._tracker(TRACKER_CROSS, frame, tracker_layer)
-        weights = call.weights(self._query(call, name), head)[0, :, 0].float().mean(0)
+        weights = call.weights(self._query(call, name), head)[0, :, 0].float().mean(0).cpu()
         return weights if mixing == "weighted" else torch.eye(len(weights))[weights.argmax()]
 
     def cell_weights(
@@ -166,7 +166,7 @@ class VideoAttention:
         batch = frame - window.start
         needed = shares.nonzero()[:, 0]
         weights = call.weights(needed, decoder_head, masked=masked)[batch].float().mean(0)
-        return shares[needed] @ weights
+        return shares[needed] @ weights.cpu()
 
     def heat(
         self,
@@ -222,7 +222,7 @@ class VideoAttention:
         for key, batch in ((row, 0), (0, row)):  # kept row by row, or all rows in one batch
             call = self._calls.get((TIME, key, index))
             if call is not None and call.axes.get("row", row) == row and batch < call.shape[0]:
-                return call.weights(heads=head)[batch].float().mean(0)
+                return call.weights(heads=head)[batch].float().mean(0).cpu()
         raise SelectionError(
             f"row {row} has no record in the refiner; run with keep='predicted' for the rows of "
             "the result, or keep='all' for every row"
@@ -235,9 +235,9 @@ class VideoAttention:
         self._checked(row, len(self.output.rows), "row")
         lives = [self.output.rows[row].lives_in(frame) for frame in range(self.output.frames)]
         with torch.no_grad():
-            contributions = refined.contributions(refiner.class_embed)[row]
+            contributions = refined.contributions(refiner.class_embed)[row].cpu()
         return FrameImportance(
-            weights=refined.frame_weights[row],
+            weights=refined.frame_weights[row].cpu(),
             contributions=contributions,
             alive=torch.tensor(lives),
         )
@@ -245,7 +245,7 @@ class VideoAttention:
     def _rolled(self, name: str, frame: int) -> Tensor:
         """Shares of the frame's object queries in a track after all layers, 1 in sum."""
         if kept := self._calls.get((ROLLOUT, frame, -1)):
-            return kept.weights(self._query(kept, name))[0, 0, 0]
+            return kept.weights(self._query(kept, name))[0, 0, 0].cpu()
         layers = range(len(self.model.tracker.transformer_ffn_layers))
         cross = [self._tracker(TRACKER_CROSS, frame, layer) for layer in layers]
         own = [self._tracker(TRACKER_SELF, frame, layer) for layer in layers]
