@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
+    from regard.clips.clip import ClipAttention, video
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
     from regard.inventory import layers
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Attention": "regard.attention:Attention",
+    "ClipAttention": "regard.clips.clip:ClipAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.tokens:GridTokens",
@@ -39,11 +41,13 @@ _HOME = {
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
     "rollout": "regard.analysis.rollout:rollout",
+    "video": "regard.clips.clip:video",
 }
 """Where each public name is defined: module, and its name there."""
 
 __all__ = [
     "Attention",
+    "ClipAttention",
     "DotProductAttention",
     "ExplicitAttention",
     "GridTokens",
@@ -59,6 +63,7 @@ __all__ = [
     "load_model",
     "record",
     "rollout",
+    "video",
 ]
 
 

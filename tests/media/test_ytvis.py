@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from regard.errors import MediaError
-from regard.media.ytvis import read_ytvis
+from regard.media.ytvis import read_class_names, read_ytvis
 
 VIDEO = {"id": 7, "width": 6, "height": 4, "length": 2, "file_names": ["a/0.png", "a/1.png"]}
 CATEGORIES = [{"id": 3, "name": "fish"}, {"id": 1, "name": "person"}]
@@ -28,7 +28,8 @@ def test_videos_and_classes(tmp_path: Path) -> None:
     video = found.videos[7]
     assert (video.name, video.size_hw, video.frame_count) == ("7", (4, 6), 2)
     assert len(list(video.frames())) == 2
-    assert [found.class_name(label) for label in (0, 1)] == ["person", "fish"]
+    assert found.categories == {3: "fish", 1: "person"}
+    assert read_class_names(tmp_path / "val.json") == ("person", "fish")
 
 
 def test_a_frame_that_is_not_there_is_named(tmp_path: Path) -> None:

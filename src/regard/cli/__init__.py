@@ -18,6 +18,7 @@ from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
 from regard.cli.terminal import NoticeHandler, complain
+from regard.cli.video import video
 from regard.errors import RegardError
 
 app = cyclopts.App(
@@ -31,6 +32,7 @@ app = cyclopts.App(
 )
 app.command(image, usage="Usage: regard image [OPTIONS] PHOTO...")
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
+app.command(video, usage="Usage: regard video --model FILE [OPTIONS] CLIP...")
 for command in (layers, models, demo):
     app.command(command)
 

@@ -22,10 +22,6 @@ class YtvisVideos:
     categories: dict[int, str]
     """Names by id."""
 
-    def class_name(self, label: int) -> str:
-        """Name of the class that a model trained on these categories numbers so, from 0."""
-        return self.categories[sorted(self.categories)[label]]
-
 
 def read_ytvis(
     path: str | os.PathLike[str], images: str | os.PathLike[str] | None = None
@@ -45,6 +41,18 @@ def read_ytvis(
     content = _read(path)
     videos = {_number(path, entry, "id"): _video(path, entry, folder) for entry in content[0]}
     return YtvisVideos(videos=videos, categories=content[1])
+
+
+def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Names of the classes that a model trained with a YTVIS JSON file numbers, from 0.
+
+    Raises:
+        MediaError: The file is no such JSON, or names no categories.
+    """
+    names = _read(Path(path))[1]
+    if not names:
+        raise MediaError(f"{os.fspath(path)!r} names no categories")
+    return tuple(names[number] for number in sorted(names))
 
 
 def _read(path: Path) -> tuple[list[Mapping[str, Any]], dict[int, str]]:

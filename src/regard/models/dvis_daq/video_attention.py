@@ -5,7 +5,7 @@ query mixes the frame's object queries; each of them looks at the cells of a fea
 together, these give the weight of each pixel of the original frame.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -330,7 +330,6 @@ def record_video(
     *,
     keep: Keep = "predicted",
     layers: Sequence[int] = FINEST_LAYERS,
-    notify: Callable[[str], None] | None = None,
 ) -> VideoAttention:
     """What a model says about a video, and where it looks.
 
@@ -341,7 +340,6 @@ def record_video(
         view: Where the input's pixels lie on a frame; of `prepare_frame`.
         keep: See `Keep`.
         layers: Layers of the predictor to keep; by default the last three, one for each level.
-        notify: Called with a line for people before the run: what it will keep.
 
     Raises:
         SelectionError: A layer or way of keeping that does not exist.
@@ -349,8 +347,6 @@ def record_video(
     """
     layers = tuple(sorted(set(layers)))
     _check(model, keep, layers)
-    if notify is not None:
-        notify(f"keeping about {frame_bytes(model, view, keep, layers) / 2**20:.2g} MiB a frame")
     watcher = Watcher(view, keep, layers)
     with record(model, _PATTERNS[keep], keep="qk", each=watcher.each) as recording:
         output = run_video(model, frames, settings, observer=watcher)
