@@ -12,7 +12,9 @@ from typing import Any
 
 import matplotlib
 import pytest
+import torch
 from benchmarks.__main__ import filled
+from safetensors.torch import load_file
 
 import regard
 from regard.cli import main
@@ -37,6 +39,13 @@ def blocks(page: Path, language: str) -> list[str]:
     return [body for kind, body in BLOCK.findall(page.read_text()) if kind == language]
 
 
+def put_clip_and_model(shared: Path) -> None:
+    """A clip and a small DVIS-DAQ in the working directory, under the names that pages use."""
+    shutil.copy(shared / "data" / "videos" / "paste.mp4", "clip.mp4")
+    weights = shared / "parity" / "dvis_daq" / "weights.safetensors"
+    torch.save({"model": load_file(weights)}, "DAQ_Offline_R50.pth")
+
+
 def use_default_model(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default model from the shared folder, so that no download is needed."""
     folder = shared / "data" / "weights" / "dinov2_small"
@@ -51,6 +60,8 @@ def test_python_of_a_page(
     code = blocks(page, "python")
     if any("regard.image" in block or "load_model" in block for block in code):
         use_default_model(request.getfixturevalue("shared"), monkeypatch)
+    if any("regard.video" in block for block in code):
+        put_clip_and_model(request.getfixturevalue("shared"))
     names: dict[str, Any] = {"__name__": "page"}
     for block in code:
         exec(compile(block, str(page), "exec"), names)
@@ -72,6 +83,8 @@ def test_commands_of_a_page(
     ]
     if commands:
         use_default_model(request.getfixturevalue("shared"), monkeypatch)
+    if any(command[0] == "video" for command in commands):
+        put_clip_and_model(request.getfixturevalue("shared"))
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main(command)

@@ -17,7 +17,6 @@ OUTLINE_RGB = (255, 255, 255)
 """Colour of the line around an instance's mask; a dark one runs around it."""
 
 _SHADOW_RGB = (20, 20, 20)
-_GROUND_RGB = (255, 255, 255)
 _TOP_SHARE = 0.995
 _SMALL_PX = 240
 
@@ -38,15 +37,15 @@ def draw_instance(
     """
     row = clip.instance(index).row
     look = Look(cmap=cmap, high=_shared_high(clip, row, clip.frames_of(index), options))
-    size_wh = _size_wh(clip, look)
     for place, frame in enumerate(clip.images()):
         heat = clip.attention.heat(row, place, **options)
         if heat is None:
-            yield _on_ground(frame.image.convert("L").convert("RGB"), size_wh)
+            grey = frame.image.convert("L").convert("RGB")
+            nothing = np.zeros((grey.height, grey.width), np.float32)
+            yield draw_overlay(grey, nothing, look=look).image
             continue
         mask = clip.masks(place, [row])[0].numpy()
-        picture = draw_overlay(outlined(frame.image, mask), heat.numpy(), look=look)
-        yield _on_ground(picture.image, size_wh)
+        yield draw_overlay(outlined(frame.image, mask), heat.numpy(), look=look).image
 
 
 def outlined(image: Image.Image, mask: Mask) -> Image.Image:
@@ -65,22 +64,6 @@ def _grown(mask: Mask) -> Mask:
 
 def _shrunk(mask: Mask) -> Mask:
     return ~_grown(~mask)
-
-
-def _size_wh(clip: ClipAttention, look: Look) -> tuple[int, int]:
-    """Size of a picture with its legend."""
-    height, width = clip.attention.view.original_hw
-    black = np.zeros((height, width, 3), np.uint8)
-    return draw_overlay(black, np.ones((height, width)), look=look).size_wh
-
-
-def _on_ground(image: Image.Image, size_wh: tuple[int, int]) -> Image.Image:
-    """The picture at the top left of a white one."""
-    if image.size == size_wh:
-        return image
-    ground = Image.new("RGB", size_wh, _GROUND_RGB)
-    ground.paste(image)
-    return ground
 
 
 def _shared_high(

@@ -52,8 +52,8 @@ class Track:
 
     def add(self, is_seen: bool, embed: Tensor, logits: Tensor, position: Tensor) -> None:
         """Add a frame to its life."""
-        self.embeds.append(embed)
-        self.logits.append(logits)
+        self.embeds.append(embed.clone())  # a view would keep all queries of the frame alive
+        self.logits.append(logits.clone())
         self.seen.append(is_seen)
         if is_seen:
             self._move_to(position)

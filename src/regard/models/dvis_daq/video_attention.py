@@ -378,7 +378,11 @@ def frame_bytes(
     Counts what grows with the size of a frame: q, k and mask of the predictor's layers ("maps":
     a map for each of as many tracks as there are queries, on disk). With "all" the backbone comes
     on top.
+
+    Raises:
+        SelectionError: A layer or way of keeping that does not exist.
     """
+    _check(model, keep, layers)
     queries, channels = model.learned_queries.shape
     if keep == "all":
         layers = range(len(model.sem_seg_head.predictor.transformer_ffn_layers))
