@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from regard.models.registry import load as load_model
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
+    from regard.prompt import watch_prompt
     from regard.recording import Recording
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
@@ -42,6 +43,7 @@ _HOME = {
     "record": "regard.intercept.record:record",
     "rollout": "regard.analysis.rollout:rollout",
     "video": "regard.clips.clip:video",
+    "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
 
@@ -64,6 +66,7 @@ __all__ = [
     "record",
     "rollout",
     "video",
+    "watch_prompt",
 ]
 
 

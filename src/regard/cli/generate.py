@@ -33,8 +33,9 @@ def generate(
 ) -> int:
     """Make the parts of the object in a photo, and draw what each part looks at.
 
-    For each photo a folder in OUT: object.glb with a colour for each part, pictures of what each
-    part looks at over steps and layers, attention.npz, recording.safetensors, generation.json.
+    For each photo a folder in OUT: object.glb with a colour for each part, object.html to click in,
+    pictures and films of what each part looks at over steps and layers, attention.npz,
+    recording.safetensors, generation.json.
 
     Parameters
     ----------
@@ -72,6 +73,7 @@ def generate(
     from regard.models.partcrafter.checkpoint import load
     from regard.parts.files import save
     from regard.parts.generation import generate as make
+    from regard.parts.page import write_page
 
     networks = load(model, device=device)
     cut = None if mask is None else read_image(mask).convert("L")
@@ -95,6 +97,9 @@ def generate(
                     on_step=progress,
                 )
             written = save(made, folder)
+            if len(made.empty_parts) < parts and keep_step:
+                write_page(folder / "object.html", networks, made)
+                written.append(folder / "object.html")
         except (InputError, MediaError) as error:
             complain(f"{photo}: {error}" if str(photo) not in str(error) else error)
             failed += 1

@@ -19,6 +19,7 @@ from regard.analysis.parts import (
 )
 from regard.atomic import write_atomically
 from regard.errors import MediaError
+from regard.media.animation import write_animation
 from regard.models.partcrafter.surface import write_glb
 from regard.parts import pictures
 from regard.parts.generation import Generation
@@ -30,7 +31,8 @@ def save(made: Generation, folder: str | os.PathLike[str]) -> list[Path]:
 
     `object.glb`: the parts with a surface, in their colours. Pictures: `parts`, `parts_centred`,
     `owners`, `over_steps`, `over_layers`, `entropy`, `class_token`, `between_parts` (if it was
-    recorded), all PNG. `attention.npz`: means, entropies, blocks, timesteps, sigmas.
+    recorded), all PNG; `over_steps` as GIF and MP4, too. `attention.npz`: means, entropies,
+    blocks, timesteps, sigmas.
     `recording.safetensors`: the kept calls. `generation.json`: settings and statistics.
 
     Raises:
@@ -54,6 +56,10 @@ def _written(made: Generation, folder: Path) -> Iterator[Path]:
     for name, picture in _pictures(made):
         picture.save(folder / f"{name}.png")
         yield folder / f"{name}.png"
+    frames = pictures.step_frames(made)
+    for kind in ("gif", "mp4"):
+        write_animation(folder / f"over_steps.{kind}", frames, fps=max(2, len(frames) / 10))
+        yield folder / f"over_steps.{kind}"
     write_atomically(folder / "attention.npz", _arrays(made))
     yield folder / "attention.npz"
     if len(made.attention.recording):

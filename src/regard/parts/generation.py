@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -90,7 +89,7 @@ def generate(
         ModelNotFound: No such folder.
         MediaError: The photo cannot be read.
     """
-    networks = model if isinstance(model, PartCrafter) else load(Path(model))
+    networks = model if isinstance(model, PartCrafter) else load(model)
     seen = _object_photo(photo, mask)
     flow = RectifiedFlow.from_json(steps, networks.schedule)
     start, keys = noise(networks, parts, tokens, seed), image_keys(networks, seen)

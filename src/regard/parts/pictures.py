@@ -103,6 +103,17 @@ def draw_over_steps(made: Generation, *, layers: Pick = None, heads: Pick = None
     )
 
 
+def step_frames(made: Generation, *, layers: Pick = None, heads: Pick = None) -> list[Image.Image]:
+    """A frame for each step with a panel for each part, all on the scale of the last frame."""
+    count = len(made.attention.timesteps)
+    last = draw_parts(made, steps=count - 1, layers=layers, heads=heads)
+    look = Look(high=last.scales[0].high)
+    return [
+        draw_parts(made, steps=step, layers=layers, heads=heads, look=look).image
+        for step in range(count)
+    ]
+
+
 def draw_over_layers(made: Generation, *, steps: Pick = None, heads: Pick = None) -> Picture:
     """A row for each layer, first to last, a column for each part."""
     found = made.attention
@@ -171,6 +182,30 @@ def draw_between_parts(made: Generation, *, steps: Pick = None) -> Picture:
         lines=["share of a part's self-attention, mean over global layers, heads and tokens"],
         look=VALUES,
         axes=("reads", "is read"),
+    )
+
+
+def draw_guidance(guided: Generation, plain: Generation, *, steps: Pick = None) -> Picture:
+    """Two runs from the same noise, with guidance and without: a row each, a column for each part.
+
+    Raises:
+        SelectionError: The runs differ in more than guidance.
+    """
+    if len(guided.meshes) != len(plain.meshes) or guided.seed != plain.seed:
+        raise SelectionError(
+            f"runs of {len(guided.meshes)} and {len(plain.meshes)} parts from seeds "
+            f"{guided.seed} and {plain.seed}; expected the same parts and seed"
+        )
+    heats = [
+        made.attention.heat(steps=steps, size_hw=_panel_hw(made, _SMALL_PX))
+        for made in (guided, plain)
+    ]
+    return draw_layers(
+        torch.stack(heats),
+        layer_names=[f"guidance {made.guidance:g}" for made in (guided, plain)],
+        head_names=[f"part {i}" for i in range(len(heats[0]))],
+        title="What each part looks at, with guidance and without",
+        lines=["rows that see the image" + _words(guided, steps=steps)],
     )
 
 

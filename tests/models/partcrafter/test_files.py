@@ -10,11 +10,11 @@ from PIL import Image
 import regard
 from command_line import on_terminal
 from regard.cli import main
-from regard.errors import MediaError
+from regard.errors import MediaError, SelectionError
 from regard.models.partcrafter.checkpoint import PartCrafter
 from regard.parts.files import save
 from regard.parts.generation import Generation, generate
-from regard.parts.pictures import draw_between_parts, draw_parts, draw_token
+from regard.parts.pictures import draw_between_parts, draw_guidance, draw_parts, draw_token
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,17 @@ def test_pictures_name_what_they_show(made: Generation) -> None:
     assert any("layers [0, 1]" in line for line in lines)
     assert "reads" in draw_between_parts(made).lines
     assert "Part 1, time" in draw_token(made, 1, 0, layer="blocks.4.attn2", step=2).lines
+
+
+def test_guidance_on_and_off_compare(made: Generation, model: PartCrafter, parity: Path) -> None:
+    plain = generate(
+        parity / "image.png", 3, model=model, steps=3, tokens=16, depth=3, guidance=1.0
+    )
+    lines = draw_guidance(made, plain).lines
+    assert {"guidance 7", "guidance 1", "part 2"} <= set(lines)
+    other = generate(parity / "image.png", 3, model=model, steps=3, tokens=16, depth=3, seed=1)
+    with pytest.raises(SelectionError, match="seeds 0 and 1"):
+        draw_guidance(made, other)
 
 
 def test_the_command(

@@ -7,6 +7,7 @@ feature_extractor_dinov2/    preprocessor_config.json
 scheduler/                   scheduler_config.json
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,10 @@ class PartCrafter:
 
 
 def load(
-    folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    source: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> PartCrafter:
     """The checkpoint in a local folder.
 
@@ -70,6 +74,7 @@ def load(
         CheckpointError: Weights that are damaged or not those of their config.json.
         UnsafeCheckpoint: Weights that would have to run code to be read.
     """
+    folder = Path(source).expanduser()
     for part in ("transformer", "vae", "image_encoder_dinov2"):
         if not (folder / part / "config.json").is_file():
             raise ModelNotFound(
@@ -83,6 +88,7 @@ def load(
     encoder = vit.family.load(
         folder / "image_encoder_dinov2", name="dinov2", licence="", origin=str(folder)
     )
+    _require_widths(folder, transformer.config, decoder.config, encoder.module)
     return PartCrafter(
         transformer=transformer.to(device, dtype),
         decoder=decoder.to(device, dtype),
@@ -92,6 +98,20 @@ def load(
         schedule=_optional(folder / "scheduler" / "scheduler_config.json"),
         origin=f"folder {folder}",
     )
+
+
+def _require_widths(
+    folder: Path, config: TransformerConfig, decoder: FieldDecoderConfig, encoder: nn.Module
+) -> None:
+    """The three networks must have been trained together."""
+    width = encoder.get_parameter("layernorm.weight").numel()
+    if width != config.cross_attention_dim or decoder.latent_channels != config.in_channels:
+        raise CheckpointError(
+            f"the networks in {folder} do not fit together: the transformer reads image tokens of "
+            f"{config.cross_attention_dim} channels and makes latents of {config.in_channels}, "
+            f"the encoder gives {width}, the decoder takes {decoder.latent_channels}; take all "
+            "subfolders from one source"
+        )
 
 
 def _network(folder: Path, build: Callable[[dict[str, Any]], T]) -> T:
