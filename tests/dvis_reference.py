@@ -18,6 +18,7 @@ from regard.models.dvis_daq.settings import Settings
 ONLINE = Settings()
 OFFLINE = Settings(threshold=0.05, refined_tracks=15)
 SMALL = OFFLINE.updated(short_side_px=64, first_frame_threshold=0.0, min_frames=1)
+# Fewer candidates than queries and other decisions, as the repository fish-dvis runs DVIS-DAQ.
 FORK = Settings(threshold=0.05, new_instances=8, ovis_infer=False, offline_mode=True, window=4)
 
 # float32 against the official code's float32: other orders of summation. The official code's own

@@ -93,7 +93,7 @@ def test_refiner_with_convolution_matches(reference: Reference) -> None:
         assert_near(call.weights().mean(1)[order], expected[name], name, WEIGHT_TOLERANCE)
 
 
-def test_the_forks_result_matches(reference: Reference) -> None:
+def test_result_matches_with_fewer_candidates(reference: Reference) -> None:
     expected = reference.file("offline_fork")
     with run_video(reference.model(), reference.frames, FORK) as output:
         order = _order(output, expected)

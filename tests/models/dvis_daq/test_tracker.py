@@ -62,7 +62,7 @@ def test_slot_shares_match(reference: Reference, segmented: SegmentedFrames, run
             assert_near(torch.cat(caught), expected[name], name, WEIGHT_TOLERANCE)
 
 
-def test_the_forks_ids_match(reference: Reference, segmented: SegmentedFrames) -> None:
+def test_ids_match_with_fewer_candidates(reference: Reference, segmented: SegmentedFrames) -> None:
     expected, tracks, model = (
         reference.file("offline_fork"),
         Tracks(max_unseen_frames=8),
