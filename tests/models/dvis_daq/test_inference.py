@@ -8,7 +8,8 @@ from torch import Tensor
 import regard
 from dvis_reference import FORK, OFFLINE, ONLINE, Reference, assert_near
 from regard.errors import MediaError
-from regard.models.dvis_daq.inference import VideoOutput, run_video
+from regard.models.dvis_daq.inference import run_video
+from regard.models.dvis_daq.output import VideoOutput
 from regard.models.dvis_daq.settings import Settings
 
 SIZES = {"padded_hw": (128, 160), "content_hw": (120, 152), "size_hw": (144, 184)}

@@ -16,7 +16,8 @@ from regard.geometry import ViewTransform
 from regard.kept import Kept
 from regard.models.dvis_daq.dinov2 import PATCH_PX
 from regard.models.dvis_daq.frame_store import FrameStore
-from regard.models.dvis_daq.inference import Observer, Part, VideoOutput
+from regard.models.dvis_daq.inference import Observer, Part
+from regard.models.dvis_daq.output import VideoOutput
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.models.dvis_daq.tracks import TrackedFrame
