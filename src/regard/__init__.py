@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from regard.analysis.relevance import relevance
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.clips.clip import ClipAttention, video
+    from regard.deformable import DeformableAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
     from regard.inventory import layers
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
     from regard.prompt import watch_prompt
+    from regard.pyramid import PyramidTokens
     from regard.recording import Recording
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
 _HOME = {
     "Attention": "regard.attention:Attention",
     "ClipAttention": "regard.clips.clip:ClipAttention",
+    "DeformableAttention": "regard.deformable:DeformableAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.tokens:GridTokens",
     "Look": "regard.render:Look",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
+    "PyramidTokens": "regard.pyramid:PyramidTokens",
     "Recording": "regard.recording:Recording",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
@@ -41,6 +46,7 @@ _HOME = {
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
+    "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
     "video": "regard.clips.clip:video",
     "watch_prompt": "regard.prompt:watch_prompt",
@@ -50,12 +56,14 @@ _HOME = {
 __all__ = [
     "Attention",
     "ClipAttention",
+    "DeformableAttention",
     "DotProductAttention",
     "ExplicitAttention",
     "GridTokens",
     "Look",
     "PhotoAttention",
     "Picture",
+    "PyramidTokens",
     "Recording",
     "Tokens",
     "ViewTransform",
@@ -64,6 +72,7 @@ __all__ = [
     "layers",
     "load_model",
     "record",
+    "relevance",
     "rollout",
     "video",
     "watch_prompt",
