@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.captions.attention import CaptionAttention, caption
+    from regard.clips.clip import ClipAttention, video
     from regard.deformable import DeformableAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Attention": "regard.attention:Attention",
     "CaptionAttention": "regard.captions.attention:CaptionAttention",
+    "ClipAttention": "regard.clips.clip:ClipAttention",
     "DeformableAttention": "regard.deformable:DeformableAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
@@ -56,6 +58,7 @@ _HOME = {
     "record": "regard.intercept.record:record",
     "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
+    "video": "regard.clips.clip:video",
     "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
@@ -63,6 +66,7 @@ _HOME = {
 __all__ = [
     "Attention",
     "CaptionAttention",
+    "ClipAttention",
     "DeformableAttention",
     "DotProductAttention",
     "ExplicitAttention",
@@ -86,6 +90,7 @@ __all__ = [
     "record",
     "relevance",
     "rollout",
+    "video",
     "watch_prompt",
 ]
 

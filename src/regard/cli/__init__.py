@@ -21,6 +21,7 @@ from regard.cli.layers import layers
 from regard.cli.models import models
 from regard.cli.panoptic import panoptic
 from regard.cli.terminal import NoticeHandler, complain
+from regard.cli.video import video
 from regard.errors import RegardError
 
 app = cyclopts.App(
@@ -39,6 +40,7 @@ app.command(
     usage="Usage: regard caption --model PTH --infos PKL [--features DIR | --cnn FILE] PHOTO...",
 )
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
+app.command(video, usage="Usage: regard video --model FILE [OPTIONS] CLIP...")
 for command in (layers, models, demo, evaluate):
     app.command(command)
 
