@@ -15,11 +15,14 @@ import matplotlib
 import pytest
 import torch
 from benchmarks.__main__ import filled
+from safetensors.torch import load_file
 
 import regard
+from aoanet import write_workplace
 from diffusers_pipelines import write_pipelines
 from partcrafter_checkpoint import write_partcrafter
 from regard.cli import main
+from regard.media import read_image
 from regard.models import dinov2_small
 from segmenters import (
     covering,
@@ -42,6 +45,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     shutil.copy(photo, tmp_path / "photo.jpg")
     write_partcrafter(tmp_path / "partcrafter")
+    write_workplace(tmp_path, read_image(photo).size)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -63,6 +67,13 @@ def blocks(page: Path, language: str) -> list[str]:
     return [body for kind, body in BLOCK.findall(page.read_text()) if kind == language]
 
 
+def put_clip_and_model(shared: Path) -> None:
+    """A clip and a small DVIS-DAQ in the working directory, under the names that pages use."""
+    shutil.copy(shared / "data" / "videos" / "paste.mp4", "clip.mp4")
+    weights = shared / "parity" / "dvis_daq" / "weights.safetensors"
+    torch.save({"model": load_file(weights)}, "DAQ_Offline_R50.pth")
+
+
 def use_default_model(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default model from the shared folder, so that no download is needed."""
     folder = shared / "data" / "weights" / "dinov2_small"
@@ -77,6 +88,8 @@ def test_python_of_a_page(
     if any("regard.image" in block or "load_model" in block for block in code):
         use_default_model(request.getfixturevalue("shared"), monkeypatch)
     put_stand_in(page, workplace)
+    if any("regard.video" in block for block in code):
+        put_clip_and_model(request.getfixturevalue("shared"))
     if any("from_pretrained" in block for block in code):
         write_pipelines(workplace)
     names: dict[str, Any] = {"__name__": "page"}
@@ -101,6 +114,8 @@ def test_commands_of_a_page(
     if commands:
         use_default_model(request.getfixturevalue("shared"), monkeypatch)
     put_stand_in(page, workplace)
+    if any(command[0] == "video" for command in commands):
+        put_clip_and_model(request.getfixturevalue("shared"))
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main(command)

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from regard.analysis.relevance import relevance
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
+    from regard.captions.attention import CaptionAttention, caption
+    from regard.clips.clip import ClipAttention, video
     from regard.deformable import DeformableAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
     from regard.inventory import layers
+    from regard.models.aoanet.loading import load_captioner
     from regard.models.registry import load as load_model
     from regard.objects.attention import ObjectAttention, panoptic
     from regard.parts.generation import generate
@@ -24,11 +27,14 @@ if TYPE_CHECKING:
     from regard.prompt import watch_prompt
     from regard.pyramid import PyramidTokens
     from regard.recording import Recording
+    from regard.regions import RegionTokens
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
 
 _HOME = {
     "Attention": "regard.attention:Attention",
+    "CaptionAttention": "regard.captions.attention:CaptionAttention",
+    "ClipAttention": "regard.clips.clip:ClipAttention",
     "DeformableAttention": "regard.deformable:DeformableAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
@@ -39,22 +45,28 @@ _HOME = {
     "Picture": "regard.render:Picture",
     "PyramidTokens": "regard.pyramid:PyramidTokens",
     "Recording": "regard.recording:Recording",
+    "RegionTokens": "regard.regions:RegionTokens",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
+    "caption": "regard.captions.attention:caption",
     "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
+    "load_captioner": "regard.models.aoanet.loading:load_captioner",
     "load_model": "regard.models.registry:load",
     "panoptic": "regard.objects.attention:panoptic",
     "record": "regard.intercept.record:record",
     "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
+    "video": "regard.clips.clip:video",
     "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
 
 __all__ = [
     "Attention",
+    "CaptionAttention",
+    "ClipAttention",
     "DeformableAttention",
     "DotProductAttention",
     "ExplicitAttention",
@@ -65,16 +77,20 @@ __all__ = [
     "Picture",
     "PyramidTokens",
     "Recording",
+    "RegionTokens",
     "Tokens",
     "ViewTransform",
+    "caption",
     "generate",
     "image",
     "layers",
+    "load_captioner",
     "load_model",
     "panoptic",
     "record",
     "relevance",
     "rollout",
+    "video",
     "watch_prompt",
 ]
 

@@ -123,7 +123,7 @@ def load(
         DeviceError: The device cannot be used on this machine.
     """
     name = os.fspath(source)
-    _require_device(device)
+    require_device(device)
     if Path(name).expanduser().is_file():
         loaded = _official(Path(name).expanduser())
         loaded.module.to(device)
@@ -136,7 +136,7 @@ def load(
     return loaded
 
 
-def _require_device(device: "str | torch.device") -> None:
+def require_device(device: "str | torch.device") -> None:
     """Refuse a device that cannot be used, before anything is downloaded for it."""
     import torch
 

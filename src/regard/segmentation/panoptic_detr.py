@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.segmentation.queries import QueryPredictions
-from regard.segmentation.segments import Segmentation, numbered
+from regard.segmentation.segments import Segmentation, numbered, owned_areas
 
 THRESHOLD = 0.85
 LARGEST_DROPPED_PX = 4
@@ -81,9 +81,10 @@ def _groups(
 
 def _small(owners: Tensor, groups: list[list[int]], kept: Tensor, *, alone: bool) -> Tensor:
     """Which of the kept queries are dropped: bool (kept,)."""
+    areas = owned_areas(owners, int(kept.max()) + 1 if len(kept) else 0)
     dropped: set[int] = set()
     for group in groups:
-        area = int(torch.isin(owners, torch.tensor(group)).sum())
+        area = int(areas[group].sum())
         if area <= LARGEST_DROPPED_PX:
             dropped.update(group)
         elif alone:  # pixels count for the first of a group only

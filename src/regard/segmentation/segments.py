@@ -87,11 +87,11 @@ def numbered(
         scores: (queries,) score of every query.
         categories: What the classes are.
     """
-    ids = torch.zeros_like(owners)
+    areas = owned_areas(owners, len(labels))
+    ids = torch.zeros(len(labels) + 1, dtype=torch.int64)  # of each query; the last is no query
     segments: list[Segment] = []
     for group in groups:
-        where = torch.isin(owners, torch.tensor(group, device=owners.device))
-        area = int(where.sum())
+        area = int(areas[group].sum())
         if not area:
             continue
         label = int(labels[group[0]])
@@ -104,6 +104,13 @@ def numbered(
             area_px=area,
             queries=tuple(group),
         )
-        ids[where] = segment.id
+        ids[group] = segment.id
         segments.append(segment)
-    return Segmentation(ids=ids, owners=owners, segments=tuple(segments), categories=categories)
+    return Segmentation(
+        ids=ids[owners], owners=owners, segments=tuple(segments), categories=categories
+    )
+
+
+def owned_areas(owners: Tensor, queries: int) -> Tensor:
+    """Pixels that each query owns, (queries,) int64."""
+    return torch.bincount(owners.flatten() + 1, minlength=queries + 1)[1:]
