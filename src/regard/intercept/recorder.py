@@ -34,6 +34,7 @@ class Recorder:
         failure: The first error that `each` raised.
         missed: (path, reason) of what looked like attention and could not be recorded.
         found: Paths in which attention was found, wanted or not.
+        seen: How often attention was found.
     """
 
     recording: Recording
@@ -45,11 +46,13 @@ class Recorder:
     failure: Exception | None = None
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
+    seen: int = 0
     _paid: set[tuple[object, ...]] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
 
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""
+        self.seen += 1
         if self.stack.is_in_a_stranger():
             return False
         path = self.stack.top.path
@@ -93,7 +96,11 @@ class Recorder:
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
         call.layer = frame.path
-        call.axes = {"forward": max(0, self.stack.forward), "call": frame.calls}
+        call.axes = {
+            "forward": max(0, self.stack.forward),
+            "step": frame.step,
+            "call": frame.calls,
+        }
         frame.calls += 1
         if self._is_kept(call):
             self.recording.append(call)

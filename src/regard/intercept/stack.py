@@ -28,14 +28,18 @@ class Frame:
     Attributes:
         path: Its name in the recorded model; "" is the model itself.
         module: The module.
+        step: How often it ran before, in this recording.
         calls: Attention calls recorded in this pass through it, so far.
         heads: Number of heads, where a function's own arguments tell it.
+        queries: Number of queries, likewise.
     """
 
     path: str
     module: nn.Module
+    step: int = 0
     calls: int = 0
     heads: int | None = None
+    queries: int | None = None
 
 
 def _without_wrappers(path: str) -> str:
@@ -60,6 +64,7 @@ class ModuleStack:
         self.model = model
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
+        self._runs: dict[str, int] = {}
         self.sealed = [path for path, m in self.modules.items() if id(m) not in self._paths]
 
     def attach(self) -> None:
@@ -113,7 +118,9 @@ class ModuleStack:
             self.forward += 1
         path = self._paths[id(module)]
         self.ran[path] = module
-        self._frames.append(Frame(path, module))
+        step = self._runs.get(path, 0)
+        self._runs[path] = step + 1
+        self._frames.append(Frame(path, module, step))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
         if self._is_elsewhere():
