@@ -60,7 +60,7 @@ class Interceptor(TorchFunctionMode):
         ):
             return func(*args, **(kwargs or {}))  # most calls: as little as possible is done here
         kwargs = kwargs or {}
-        if _must_not_record():
+        if must_not_record():
             return func(*args, **kwargs)
         if kwargs.get("out") is not None:
             self._guard(self._before_out, tensors_in(kwargs["out"]))
@@ -94,7 +94,7 @@ class Interceptor(TorchFunctionMode):
             self.softmax.overwritten(tensor)
 
 
-def _must_not_record() -> bool:
+def must_not_record() -> bool:
     """While a function is transformed, or a checkpoint is run again."""
     return (
         torch._C._functorch.peek_interpreter_stack() is not None

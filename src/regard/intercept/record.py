@@ -10,6 +10,7 @@ from regard.attention import Attention
 from regard.errors import CaptureError
 from regard.intercept.eager import compiled_runs_eagerly
 from regard.intercept.keeper import Keeper
+from regard.intercept.libraries import libraries_watched
 from regard.intercept.mode import Interceptor
 from regard.intercept.recorder import Keep, Recorder
 from regard.intercept.report import nothing_recorded, unrecorded
@@ -62,7 +63,7 @@ def record(
     interceptor = Interceptor(recorder)
     stack.attach()
     try:
-        with compiled_runs_eagerly(), interceptor:
+        with compiled_runs_eagerly(), libraries_watched(recorder), interceptor:
             yield recording
     finally:
         stack.detach()
