@@ -86,11 +86,14 @@ class _Tensors:
         self._names: dict[tuple[object, ...], str] = {}
 
     def add(self, kept: Kept) -> dict[str, Any]:
-        """A reference to the tensor; expanded axes are told in its shape, not stored."""
+        """A reference to the tensor; expanded axes are told in its shape, not stored.
+
+        A shape that is shorter than the tensor in its last two axes means its beginning.
+        """
         name = self._names.get(kept.identity)
         if name is None:
             name = self._names[kept.identity] = f"t{len(self._names)}"
-            self.by_name[name] = kept.compact().contiguous().clone()
+            self.by_name[name] = kept.longest.compact().contiguous().clone()
         return {"tensor": name, "shape": list(kept.shape)}
 
 
@@ -153,6 +156,7 @@ class _Reader:
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self._tensors = tensors
+        self._wholes: dict[str, Kept] = {}  # what earlier states of a cache lean on
 
     def call(self, story: Mapping[str, Any]) -> Attention:
         """One call."""
@@ -207,7 +211,21 @@ class _Reader:
 
     def kept(self, reference: Mapping[str, Any]) -> Kept:
         """A tensor as the call had it."""
-        return Kept(self._tensors[reference["tensor"]].expand(reference["shape"]))
+        tensor, shape = self._tensors[reference["tensor"]], reference["shape"]
+        ends = [axis for axis in (-2, -1) if tensor.dim() > 1 and shape[axis] < tensor.shape[axis]]
+        if not ends:
+            return Kept(tensor.expand(shape))
+        (axis,) = ends
+        kept = Kept(tensor.narrow(axis, 0, shape[axis]).expand(shape))
+        whole = list(shape)
+        whole[axis] = tensor.shape[axis]
+        kept.lean_on(self._whole(reference["tensor"], whole))
+        return kept
+
+    def _whole(self, name: str, shape: list[int]) -> Kept:
+        if name not in self._wholes:
+            self._wholes[name] = Kept(self._tensors[name].expand(shape))
+        return self._wholes[name]
 
 
 def _dtype(name: str) -> torch.dtype:

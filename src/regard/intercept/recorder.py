@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.intercept.growth import Growth
 from regard.intercept.keeper import Keeper
 from regard.intercept.stack import ModuleStack
 from regard.kept import Kept
@@ -47,6 +48,7 @@ class Recorder:
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
     seen: int = 0
+    growth: Growth = field(default_factory=Growth)
     _paid: set[tuple[object, ...]] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
 
@@ -89,7 +91,8 @@ class Recorder:
         """
         frame = self.stack.top
         call: Attention
-        if scores is not None and self._program_is_kept(scores, shape):
+        grows = self.growth.follow((frame.path, frame.calls), scores, sample)
+        if scores is not None and self._program_is_kept(scores, shape, grows):
             self.keeper.settle(scores.kept)
             self._paid |= {kept.identity for kept in scores.kept}
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
@@ -119,9 +122,11 @@ class Recorder:
         """Say why the running module's attention has no record."""
         self.missed.append((self.stack.top.path, reason))
 
-    def _program_is_kept(self, scores: Scores, shape: Shape) -> bool:
+    def _program_is_kept(self, scores: Scores, shape: Shape, grows: bool) -> bool:
         if self.keep != "auto":
             return self.keep == "qk"
+        if grows:  # all its states will be kept as one
+            return True
         new = {kept.identity: kept.nbytes for kept in scores.kept}
         cost = sum(size for identity, size in new.items() if identity not in self._paid)
         return cost < torch.Size(shape).numel() * scores.q.dtype.itemsize
