@@ -20,7 +20,7 @@ from regard.sample import OutputSample
 from regard.scores import Part, Scores
 from regard.tokens import Tokens
 
-Kind = Literal["dot_product", "explicit", "deformable"]
+Kind = Literal["dot_product", "explicit", "deformable", "stitched"]
 Selection = int | slice | Sequence[int] | Tensor | None
 
 TILE_BYTES = 64 * 2**20
@@ -83,6 +83,10 @@ class Attention(ABC):
     def nbytes(self) -> int:
         """Bytes that the record holds, tensors shared with other records included."""
         return sum(kept.nbytes for kept in self.kept)
+
+    def output_error(self) -> float | None:
+        """Largest |W·V − output| in the sample; None without one."""
+        return None if self.sample is None else self.sample.error(self)
 
     def weights(
         self, queries: Selection = None, heads: Selection = None, *, masked: bool = True

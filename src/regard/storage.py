@@ -19,11 +19,12 @@ from torch import Tensor
 
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
-from regard.errors import FormatError
+from regard.errors import CaptureError, FormatError
 from regard.kept import Kept
 from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
 from regard.scores import Autocast, Op, Scores, Step
+from regard.stitched import Place, StitchedAttention
 from regard.tokens import tokens_from_json
 
 FORMAT = "regard-recording"
@@ -40,6 +41,7 @@ def save(recording: Recording, path: str | os.PathLike[str]) -> Path:
     """The path of the file that now holds the recording, whole and unchanged.
 
     Raises:
+        CaptureError: A call needs code to compute its weights, which no file holds.
         OSError: The file cannot be written; what was there before is still there.
     """
     tensors = _Tensors()
@@ -114,10 +116,19 @@ def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
         story["weights"] = tensors.add(call.kept_weights)
         story["empty"] = None if call.empty is None else tensors.add(call.empty)
         story["may_block"] = call.may_block
+    elif isinstance(call, StitchedAttention):
+        story["pieces"] = [_describe(piece, tensors) for piece in call.pieces]
+        story["places"] = [[place.lanes, place.queries, place.keys] for place in call.places]
     return story
 
 
 def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
+    if any(step.op == "flex" for step in scores.steps):
+        raise CaptureError(
+            "a call of flex_attention whose scores a Python function changes cannot be saved, "
+            "because a file holds no code; record it with keep='weights'"
+        )
+
     def operand(value: Any) -> Any:
         if isinstance(value, Kept):
             return tensors.add(value)
@@ -168,6 +179,8 @@ class _Reader:
             common["sample"] = self.sample(story["sample"])
         if story["kind"] == "dot_product":
             return DotProductAttention(scores=self.scores(story["scores"]), **common)
+        if story["kind"] == "stitched":
+            return self.stitched(story, common)
         if story["kind"] != "explicit":
             raise FormatError(f"a call of kind {story['kind']!r}: update regard to read it")
         empty = None if story["empty"] is None else self.kept(story["empty"])
@@ -175,6 +188,12 @@ class _Reader:
         return ExplicitAttention(
             kept_weights=weights, empty=empty, may_block=story["may_block"], **common
         )
+
+    def stitched(self, story: Mapping[str, Any], common: dict[str, Any]) -> StitchedAttention:
+        """A call in pieces."""
+        pieces = tuple(self.call(piece) for piece in story["pieces"])
+        places = tuple(Place(*((int(a), int(b)) for a, b in place)) for place in story["places"])
+        return StitchedAttention(pieces=pieces, places=places, **common)
 
     def sample(self, story: Mapping[str, Any]) -> OutputSample:
         """The sample of a call's output."""
@@ -196,7 +215,7 @@ class _Reader:
         self, op: Any, row_axis: int, operands: list[Any], options: dict[str, Any], key_axis: int
     ) -> Step:
         """One step, if its operation is one of ours."""
-        if op not in get_args(Op):
+        if op not in get_args(Op) or op == "flex":
             raise FormatError(f"unknown step {op!r}")
         if options.get("dtype") is not None:
             _dtype(options["dtype"])

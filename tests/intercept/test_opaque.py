@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from diffusers.models.attention_dispatch import _AttentionBackendRegistry as Backends
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.models.attention_dispatch import _AttentionBackendRegistry as Backends
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
 
@@ -244,17 +244,19 @@ def backend(query: Tensor, key: Tensor, value: Tensor, is_causal: bool) -> Tenso
     bias = blocked(places(q.shape[2], k.shape[2]) <= 0) if is_causal else torch.zeros(())
     with torch._C.DisableTorchFunction():
         out = softmax_attention(q, k, v, bias, 8**-0.5, 0, None)[0]
-    return out.transpose(1, 2).contiguous()
+    heads_last: Tensor = out.transpose(1, 2).contiguous()
+    return heads_last
 
 
 def flash(
     query: Tensor, key: Tensor, value: Tensor, is_causal: bool = False, _parallel_config: Any = None
 ) -> Tensor:
-    return backend(query, key, value, is_causal)
+    out: Tensor = backend(query, key, value, is_causal)
+    return out
 
 
 class Dispatching(nn.Module):
-    def forward(self, *tensors: Tensor, **kwargs: Any) -> Tensor:
+    def forward(self, *tensors: Any, **kwargs: Any) -> Tensor:
         out: Tensor = dispatch_attention_fn(*tensors, **kwargs)
         return out
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.intercept.growth import Growth
 from regard.intercept.keeper import Keeper
-from regard.intercept.stack import ModuleStack
+from regard.intercept.stack import Frame, ModuleStack
+from regard.intercept.stitcher import Extent, Group
 from regard.kept import Kept
 from regard.recording import Recording, matches
 from regard.sample import OutputSample
@@ -52,6 +53,9 @@ class Recorder:
     _paid: set[tuple[object, ...]] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.stack.on_leaving = self.close
+
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""
         self.seen += 1
@@ -91,7 +95,8 @@ class Recorder:
         """
         frame = self.stack.top
         call: Attention
-        grows = self.growth.follow((frame.path, frame.calls), scores, sample)
+        grows = self.growth.follow((frame.path, frame.made), scores, sample)
+        place = None if scores is None else (Extent.of(scores.q), Extent.of(scores.k))
         if scores is not None and self._program_is_kept(scores, shape, grows):
             self.keeper.settle(scores.kept)
             self._paid |= {kept.identity for kept in scores.kept}
@@ -104,6 +109,29 @@ class Recorder:
             "step": frame.step,
             "call": frame.calls,
         }
+        frame.made += 1
+        self._join(frame, call, place)
+
+    def _join(self, frame: Frame, call: Attention, place: tuple[Extent, Extent] | None) -> None:
+        """Add the call to those that it continues, or let it wait for those that continue it."""
+        for outer in self.stack.around:
+            self.close(outer)  # calls stay in the order in which they were made
+        if frame.group is not None and place is not None and frame.group.takes(call, *place):
+            return
+        self.close(frame)
+        call.axes["call"] = frame.calls
+        if place is None or not self.stack.is_inside:
+            self._hand_in(frame, call)
+        else:
+            frame.group = Group(*place, self.stack.head_count(), [call])
+
+    def close(self, frame: Frame) -> None:
+        """Hand in the call that waits in a frame."""
+        group, frame.group = frame.group, None
+        if group is not None:
+            self._hand_in(frame, group.stitched())
+
+    def _hand_in(self, frame: Frame, call: Attention) -> None:
         frame.calls += 1
         if self._is_kept(call):
             self.recording.append(call)

@@ -2,11 +2,14 @@
 
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+
+from regard.intercept.stitcher import Group
 
 HEAD_COUNTS = (
     "num_heads",
@@ -30,6 +33,8 @@ class Frame:
         module: The module.
         step: How often it ran before, in this recording.
         calls: Attention calls recorded in this pass through it, so far.
+        made: The same, where pieces of one attention count each.
+        group: The last call, which may have to be continued; None if there is none.
         heads: Number of heads, where a function's own arguments tell it.
         queries: Number of queries, likewise.
     """
@@ -38,6 +43,8 @@ class Frame:
     module: nn.Module
     step: int = 0
     calls: int = 0
+    made: int = 0
+    group: Group | None = None
     heads: int | None = None
     queries: int | None = None
 
@@ -45,6 +52,10 @@ class Frame:
 def _without_wrappers(path: str) -> str:
     """The path without what torch.compile puts into it, so that globs match either way."""
     return ".".join(part for part in path.split(".") if part != "_orig_mod")
+
+
+def _nothing(_frame: Frame) -> None:
+    pass
 
 
 class ModuleStack:
@@ -62,6 +73,7 @@ class ModuleStack:
         self._frames: list[Frame] = []
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self.model = model
+        self.on_leaving: Callable[[Frame], None] = _nothing
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
         self._runs: dict[str, int] = {}
@@ -78,6 +90,10 @@ class ModuleStack:
 
     def detach(self) -> None:
         """Leave no hook behind."""
+        for frame in self._frames:
+            self.on_leaving(frame)
+        self._frames.clear()
+        self.on_leaving = _nothing  # which held the recorder
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -99,6 +115,16 @@ class ModuleStack:
                 return True
             frame = frame.f_back
         return False
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether any module of the model runs."""
+        return bool(self._frames)
+
+    @property
+    def around(self) -> list[Frame]:
+        """The running modules that hold the innermost one."""
+        return self._frames[:-1]
 
     def head_count(self) -> int | None:
         """Number of heads that the running module, or one of the two around it, declares."""
@@ -125,8 +151,12 @@ class ModuleStack:
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
         if self._is_elsewhere():
             return
-        while self._frames and self._frames.pop().module is not module:
-            pass  # a module whose own hooks raised never reached its leaving hook
+        while self._frames:  # a module whose own hooks raised never reached its leaving hook
+            frame = self._frames.pop()
+            if frame.group is not None:
+                self.on_leaving(frame)
+            if frame.module is module:
+                break
 
     def _is_elsewhere(self) -> bool:
         """In another thread, or inside a backward pass that runs a checkpoint again."""

@@ -55,7 +55,9 @@ def kernel_call(
     """
     if is_causal is None:
         is_causal = bool(getattr(module, "is_causal", True))
-    whole = attention_mask is not None and attention_mask.dim() == 4
+    whole = False
+    if attention_mask is not None and attention_mask.dim() == 4:
+        whole, attention_mask = True, attention_mask[..., : key.shape[2]]
     if whole or query.shape[2] == 1:
         is_causal = False
     window = None if whole or sliding_window is None else sliding_window - 1
@@ -68,7 +70,7 @@ def kernel_call(
         query,
         key,
         value,
-        mask=attention_mask[..., : key.shape[2]] if whole else attention_mask,
+        mask=attention_mask,
         is_causal=is_causal,
         left=window,
         right=window,
