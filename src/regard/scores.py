@@ -40,6 +40,7 @@ Op = Literal[
     "causal",
     "within",
     "same",
+    "flex",
     "softmax",
     "to",
     "reshape",
@@ -213,7 +214,7 @@ class Scores:
         return q.to(wide), k.to(wide)
 
 
-MASKING = ("add", "sub", "masked_fill", "where", "causal", "within", "same")
+MASKING = ("add", "sub", "masked_fill", "where", "causal", "within", "same", "flex")
 MOVING = ("reshape", "permute")
 
 
@@ -224,6 +225,9 @@ def apply(step: Step, x: Tensor, part: Part, *, lift: bool = False) -> Tensor:
         if part.rows is not None:
             shape[step.options["row_axis_out"]] = len(part.rows)
         return x.reshape(shape)
+    if step.op == "flex":
+        changed: Tensor = step.options["rule"](x, part, lift=lift)
+        return changed
     operands: list[Any]
     if step.op in ("linear", "conv2d"):
         operands = [o.get() if isinstance(o, Kept) else o for o in step.operands]
