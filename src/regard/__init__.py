@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from regard.intercept.record import record
     from regard.inventory import layers
     from regard.models.registry import load as load_model
+    from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
+    from regard.prompt import watch_prompt
     from regard.recording import Recording
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
@@ -32,11 +34,13 @@ _HOME = {
     "Recording": "regard.recording:Recording",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
+    "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
     "rollout": "regard.analysis.rollout:rollout",
+    "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
 
@@ -51,11 +55,13 @@ __all__ = [
     "Recording",
     "Tokens",
     "ViewTransform",
+    "generate",
     "image",
     "layers",
     "load_model",
     "record",
     "rollout",
+    "watch_prompt",
 ]
 
 
