@@ -37,7 +37,7 @@ def record(
             inside a module that it names.
         keep: "qk" keeps q, k and masks (memory grows with tokens, not with their square) and
             computes any weight later; "weights" keeps the weights; "auto" whichever is smaller.
-        each: Called with every call right after it was made, while the model waits; the call is
+        each: Called with every call once its layer has run, while the model waits; the call is
             kept only if the answer is True. So a run of any length is reduced in constant memory.
 
     Yields:
