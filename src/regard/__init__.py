@@ -10,27 +10,34 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from regard.analysis.relevance import relevance
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
+    from regard.deformable import DeformableAttention
     from regard.geometry import ViewTransform
     from regard.intercept.record import record
     from regard.inventory import layers
     from regard.models.registry import load as load_model
+    from regard.objects.attention import ObjectAttention, panoptic
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
     from regard.prompt import watch_prompt
+    from regard.pyramid import PyramidTokens
     from regard.recording import Recording
     from regard.render import Look, Picture
     from regard.tokens import GridTokens, Tokens
 
 _HOME = {
     "Attention": "regard.attention:Attention",
+    "DeformableAttention": "regard.deformable:DeformableAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.tokens:GridTokens",
     "Look": "regard.render:Look",
+    "ObjectAttention": "regard.objects.attention:ObjectAttention",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
+    "PyramidTokens": "regard.pyramid:PyramidTokens",
     "Recording": "regard.recording:Recording",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
@@ -38,7 +45,9 @@ _HOME = {
     "image": "regard.photo:image",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
+    "panoptic": "regard.objects.attention:panoptic",
     "record": "regard.intercept.record:record",
+    "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
     "watch_prompt": "regard.prompt:watch_prompt",
 }
@@ -46,12 +55,15 @@ _HOME = {
 
 __all__ = [
     "Attention",
+    "DeformableAttention",
     "DotProductAttention",
     "ExplicitAttention",
     "GridTokens",
     "Look",
+    "ObjectAttention",
     "PhotoAttention",
     "Picture",
+    "PyramidTokens",
     "Recording",
     "Tokens",
     "ViewTransform",
@@ -59,7 +71,9 @@ __all__ = [
     "image",
     "layers",
     "load_model",
+    "panoptic",
     "record",
+    "relevance",
     "rollout",
     "watch_prompt",
 ]

@@ -1,6 +1,6 @@
 """A tensor that a recording keeps by reference, with proof that nobody has written to it since."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,23 @@ def storage_key(tensor: Tensor) -> int:
     """Identity of the memory that a tensor lies in."""
     key: int = tensor.untyped_storage()._cdata
     return key
+
+
+def layout(tensor: Tensor) -> tuple[tuple[int, int], ...]:
+    """Sizes and strides, with axes merged that run on in memory.
+
+    The same for all views of the same numbers in the same order, such as (batch·heads, n, d) and
+    (batch, heads, n, d).
+    """
+    merged: list[tuple[int, int]] = []
+    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        if size == 1:
+            continue
+        if merged and merged[-1][1] == size * stride:
+            merged[-1] = (merged[-1][0] * size, stride)
+        else:
+            merged.append((size, stride))
+    return tuple(merged)
 
 
 class Kept:
@@ -44,6 +61,13 @@ class Kept:
         """Hold this tensor instead (the same numbers in a place of their own)."""
         self._tensor = compact_view(tensor.detach())
         self._version = None if tensor.is_inference() else tensor._version
+
+    @property
+    def extent(self) -> tuple[tuple[object, ...], int, tuple[int, ...], tuple[int, ...]]:
+        """Where it lies: memory and type, offset of the first number, shape and strides."""
+        t = self._tensor
+        memory = (self.storage_key, t.dtype, self._version)
+        return memory, int(t.storage_offset()), tuple(t.shape), tuple(t.stride())
 
     def get(self) -> Tensor:
         """The tensor as it was when it was recorded."""
@@ -90,6 +114,11 @@ class Kept:
         return True
 
     @property
+    def kept(self) -> list["Kept"]:
+        """Itself: a tensor that is made of nothing else."""
+        return [self]
+
+    @property
     def is_unversioned(self) -> bool:
         """Whether the tensor carries no version, so that nobody can tell if it was written to."""
         return self._version is None
@@ -112,16 +141,23 @@ class Kept:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """Equal for two records of the same memory seen in the same way."""
+        """Equal for two records of the same numbers in the same memory, in the same order."""
         end = self.longest
         t = end._tensor
-        return (end.storage_key, t.storage_offset(), t.shape, t.stride(), t.dtype, end._version)
+        return (end.storage_key, t.storage_offset(), layout(t), t.dtype, end._version)
 
     def clone(self) -> None:
         """Move the numbers to a place of their own."""
         if self._longer is not None:
             return  # they are in no place of this one's
         self.replace(self._tensor.clone().expand(self._shape))
+
+    def follow(self, moved: "Kept") -> None:
+        """Take the numbers from where another record of the same numbers has moved them."""
+        if self._longer is not None or moved._longer is not None:
+            return  # its numbers are in no place of this one's
+        numbers = moved._tensor.reshape(self._tensor.shape)
+        self.replace(numbers.expand(self._shape))
 
     @property
     def shape(self) -> torch.Size:
@@ -142,3 +178,15 @@ def _longer_axis(short: Sequence[int], long: Sequence[int]) -> int | None:
     if len(differing) != 1 or differing[0] < -2 or short[differing[0]] > long[differing[0]]:
         return None
     return differing[0]
+
+
+def clone_together(group: Iterable[Kept]) -> None:
+    """Move records to places of their own; those of the same numbers stay together."""
+    moved: dict[tuple[object, ...], Kept] = {}
+    for kept in group:
+        identity = kept.identity
+        if identity in moved:
+            kept.follow(moved[identity])
+        else:
+            kept.clone()
+            moved[identity] = kept

@@ -5,7 +5,7 @@ queries, for a few heads at a time to save memory. Here the pieces are one call 
 places in it; weights are computed piece by piece, for those that are asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -69,6 +69,20 @@ class StitchedAttention(Attention):
             self._put(whole, piece.blocked(rows), place, at, part)
         return whole
 
+    def gradient(self, queries: Selection = None, heads: Selection = None) -> Tensor:
+        """As for every attention; 0 where no piece is.
+
+        Raises:
+            CaptureError: A piece has no gradient; the message says why.
+        """
+        part = self._part(queries, heads)
+        return self._assembled(part, lambda piece, rows: piece.gradient(rows))
+
+    @property
+    def held(self) -> list[Kept]:
+        """The tensors of all pieces, those of their gradients included."""
+        return [kept for piece in self.pieces for kept in piece.held]
+
     def fully_masked(self, queries: Selection = None, heads: Selection = None) -> Tensor:
         """Rows in which every key is blocked: bool (batch, heads, queries)."""
         part = self._part(queries, heads)
@@ -79,12 +93,16 @@ class StitchedAttention(Attention):
         return whole[..., 0]
 
     def _weights(self, part: Part, masked: bool) -> Tensor:
+        return self._assembled(part, lambda piece, rows: piece.weights(rows, masked=masked))
+
+    def _assembled(self, part: Part, of: Callable[[Attention, Tensor], Tensor]) -> Tensor:
+        """What a function gives for the pieces' rows, each in its place, and 0 elsewhere."""
         whole = None
         for piece, place, rows, at in self._pieces_of(part):
-            weights = piece.weights(rows, masked=masked)
+            values = of(piece, rows)
             if whole is None:
-                whole = weights.new_zeros(self._shape_of(part))
-            self._put(whole, weights, place, at, part)
+                whole = values.new_zeros(self._shape_of(part))
+            self._put(whole, values, place, at, part)
         return torch.zeros(self._shape_of(part)) if whole is None else whole
 
     @property

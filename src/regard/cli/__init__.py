@@ -13,10 +13,12 @@ import cyclopts
 
 from regard import __version__
 from regard.cli.demo import demo
+from regard.cli.evaluate import evaluate
 from regard.cli.generate import generate
 from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
+from regard.cli.panoptic import panoptic
 from regard.cli.terminal import NoticeHandler, complain
 from regard.errors import RegardError
 
@@ -30,8 +32,9 @@ app = cyclopts.App(
     default_parameter=cyclopts.Parameter(negative=""),
 )
 app.command(image, usage="Usage: regard image [OPTIONS] PHOTO...")
+app.command(panoptic, usage="Usage: regard panoptic [OPTIONS] PHOTO...")
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
-for command in (layers, models, demo):
+for command in (layers, models, demo, evaluate):
     app.command(command)
 
 

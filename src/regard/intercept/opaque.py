@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regard.intercept.mode import must_not_record
 from regard.intercept.recorder import Recorder
+from regard.intercept.stack import must_not_record
 from regard.intercept.steps import DROPOUT
 from regard.sample import OutputSample
 from regard.scores import Autocast, Scores, Step

@@ -8,8 +8,13 @@ import torch
 from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.backward import Backward
+from regard.channels import ChannelTokens
+from regard.intercept.channels import CHANNELS, are_channels
+from regard.intercept.gradients import DROPOUT, watch
 from regard.intercept.growth import Growth
 from regard.intercept.keeper import Keeper
+from regard.intercept.recipes import Recipes
 from regard.intercept.stack import Frame, ModuleStack
 from regard.intercept.stitcher import Extent, Group
 from regard.kept import Kept
@@ -30,8 +35,10 @@ class Recorder:
         recording: Where the calls go.
         stack: The running modules.
         keeper: Keeps tensors.
+        recipes: Knows how large tensors are made of small ones, and keeps these.
         pattern: Glob of the layers that are wanted.
         keep: What to keep of a call.
+        gradients: Whether to keep also what the gradients of the weights are computed from.
         each: Asked about every call whether to keep it; None keeps all.
         failure: The first error that `each` raised.
         missed: (path, reason) of what looked like attention and could not be recorded.
@@ -44,17 +51,20 @@ class Recorder:
     keeper: Keeper
     pattern: str
     keep: Keep
+    gradients: bool = False
     each: Callable[[Attention], bool | None] | None = None
     failure: Exception | None = None
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
     seen: int = 0
     growth: Growth = field(default_factory=Growth)
+    recipes: Recipes = field(init=False)
     _paid: set[tuple[object, ...]] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.stack.on_leaving = self.close
+        self.recipes = Recipes(self.keeper)
 
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""
@@ -83,8 +93,9 @@ class Recorder:
         weights: Callable[[], Tensor] | None,
         sample: OutputSample | None,
         notes: tuple[str, ...] = (),
-    ) -> None:
-        """Record one call of the running module.
+        backward: Backward | None = None,
+    ) -> Attention:
+        """Record one call of the running module, and give it.
 
         Args:
             shape: (batch, heads, queries, keys).
@@ -92,9 +103,12 @@ class Recorder:
             weights: Gives the weights as the model used them; None where only the program can.
             sample: To check the record by.
             notes: What a reader of the record must know.
+            backward: V, and the gradient of the output to come.
         """
-        frame = self.stack.top
+        channels = scores is not None and are_channels(self.stack.top, shape, scores.q.get())
+        notes = (*notes, CHANNELS) if channels else notes
         call: Attention
+        frame = self.stack.top
         grows = self.growth.follow((frame.path, frame.made), scores, sample)
         place = None if scores is None else (Extent.of(scores.q), Extent.of(scores.k))
         if scores is not None and self._program_is_kept(scores, shape, grows):
@@ -103,6 +117,20 @@ class Recorder:
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
+        call.backward = backward
+        if channels:
+            call.queries, call.keys = ChannelTokens(shape[2]), ChannelTokens(shape[3])
+        self.append(call, place)
+        return call
+
+    def append(self, call: Attention, place: tuple[Extent, Extent] | None = None) -> None:
+        """Add a call of the running module, which is made already.
+
+        Args:
+            call: The call.
+            place: Where its q and k lie in memory, if it may be a piece of a larger one.
+        """
+        frame = self.stack.top
         call.layer = frame.path
         call.axes = {
             "forward": max(0, self.stack.forward),
@@ -120,7 +148,7 @@ class Recorder:
             return
         self.close(frame)
         call.axes["call"] = frame.calls
-        if place is None or not self.stack.is_inside:
+        if place is None or frame.has_left or not self.stack.is_running:
             self._hand_in(frame, call)
         else:
             frame.group = Group(*place, self.stack.head_count(), [call])
@@ -145,6 +173,16 @@ class Recorder:
         except Exception as error:
             self.failure = error
             return False
+
+    def watch(
+        self, values: Tensor, out: Tensor, arrange: Callable[[Tensor], Tensor], *, dropout: bool
+    ) -> Backward | None:
+        """V and the gradient that will come to an output; None if gradients are not wanted."""
+        if not self.gradients:
+            return None
+        return (
+            Backward(None, missing=DROPOUT) if dropout else watch(self.keeper, values, out, arrange)
+        )
 
     def miss(self, reason: str) -> None:
         """Say why the running module's attention has no record."""

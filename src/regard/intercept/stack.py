@@ -1,8 +1,10 @@
 """Which module is running: a stack of module calls, kept by hooks that live as long as a `with`."""
 
+import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,8 @@ HEAD_COUNTS = (
     "nb_heads",
 )
 
+ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
+
 
 @dataclass(eq=False, slots=True)
 class Frame:
@@ -37,6 +41,8 @@ class Frame:
         group: The last call, which may have to be continued; None if there is none.
         heads: Number of heads, where a function's own arguments tell it.
         queries: Number of queries, likewise.
+        inputs: Positional and keyword arguments of the pass.
+        has_left: Whether the pass is over.
     """
 
     path: str
@@ -47,6 +53,8 @@ class Frame:
     group: Group | None = None
     heads: int | None = None
     queries: int | None = None
+    inputs: tuple[Any, Any] = ((), {})
+    has_left: bool = False
 
 
 def _without_wrappers(path: str) -> str:
@@ -74,17 +82,22 @@ class ModuleStack:
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self.model = model
         self.on_leaving: Callable[[Frame], None] = _nothing
+        self.left: Callable[[Frame], None] | None = None
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
         self._runs: dict[str, int] = {}
         self.sealed = [path for path, m in self.modules.items() if id(m) not in self._paths]
+
+    def __deepcopy__(self, memo: Any) -> "ModuleStack":
+        """Itself: a copy of a model that is being recorded takes the hooks along, to no effect."""
+        return self
 
     def attach(self) -> None:
         """Start to follow the model's modules."""
         for module in self.modules.values():
             if id(module) in self._paths:
                 self._handles += [
-                    module.register_forward_pre_hook(self._enter),
+                    module.register_forward_pre_hook(self._enter, with_kwargs=True),
                     module.register_forward_hook(self._leave, always_call=True),
                 ]
 
@@ -97,11 +110,26 @@ class ModuleStack:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self.left = None
 
     @property
     def top(self) -> Frame:
         """The innermost running module; the model itself while none runs."""
         return self._frames[-1] if self._frames else self._outside
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any module runs."""
+        return bool(self._frames)
+
+    @contextmanager
+    def resumed(self, frame: Frame) -> Iterator[None]:
+        """A context in which a module that has ended is the running one again."""
+        self._frames.append(frame)
+        try:
+            yield
+        finally:
+            self._frames.pop()
 
     def is_in_a_stranger(self) -> bool:
         """Whether only modules run that are no part of the model, such as those around it.
@@ -115,11 +143,6 @@ class ModuleStack:
                 return True
             frame = frame.f_back
         return False
-
-    @property
-    def is_inside(self) -> bool:
-        """Whether any module of the model runs."""
-        return bool(self._frames)
 
     @property
     def around(self) -> list[Frame]:
@@ -137,28 +160,50 @@ class ModuleStack:
                     return value
         return None
 
-    def _enter(self, module: nn.Module, _args: Any) -> None:
-        if self._is_elsewhere():
+    def is_called_attention(self, path: str | None = None) -> bool:
+        """Whether the class of a module, or of the one that holds it, is named after attention.
+
+        Of the running module by default.
+        """
+        path = self.top.path if path is None else path
+        around = [path, path.rpartition(".")[0]]
+        return any(
+            p in self.ran and ATTENTION_NAME.search(type(self.ran[p]).__name__) for p in around
+        )
+
+    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        path = self._paths.get(id(module))
+        if path is None or self._is_elsewhere():
             return
         if not self._frames:
             self.forward += 1
-        path = self._paths[id(module)]
         self.ran[path] = module
         step = self._runs.get(path, 0)
         self._runs[path] = step + 1
-        self._frames.append(Frame(path, module, step))
+        self._frames.append(Frame(path, module, step, inputs=(args, kwargs)))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
-        if self._is_elsewhere():
+        if id(module) not in self._paths or self._is_elsewhere():
             return
         while self._frames:  # a module whose own hooks raised never reached its leaving hook
             frame = self._frames.pop()
+            frame.has_left = True
             if frame.group is not None:
                 self.on_leaving(frame)
             if frame.module is module:
+                if self.left is not None:
+                    self.left(frame)
                 break
 
     def _is_elsewhere(self) -> bool:
         """In another thread, or inside a backward pass that runs a checkpoint again."""
         in_backward: bool = torch._C._current_graph_task_id() != -1
         return in_backward or threading.get_ident() != self._thread
+
+
+def must_not_record() -> bool:
+    """While a function is transformed, or a checkpoint is run again."""
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._current_graph_task_id() != -1
+    )

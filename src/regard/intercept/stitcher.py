@@ -39,8 +39,7 @@ class Extent:
     @classmethod
     def of(cls, kept: Kept) -> "Extent":
         """The extent of a kept tensor, before it is moved anywhere."""
-        key, offset, shape, stride, dtype, version = kept.identity
-        return cls((key, dtype, version), offset, tuple(shape), tuple(stride))  # type: ignore[arg-type]
+        return cls(*kept.extent)
 
     def axes_after(self, before: "Extent") -> list[int]:
         """Axes (from the end) along which this tensor begins where the other ends."""

@@ -10,11 +10,14 @@ from regard.render.layers import draw_layers
 from regard.render.look import Look
 from regard.render.matrix import draw_matrix
 from regard.render.overlay import draw_overlay
+from regard.render.panels import Panel, draw_panels
 from regard.render.picture import Picture
+from regard.render.segments import draw_segments
 from regard.render.summary import draw_summary
 
 __all__ = [
     "Look",
+    "Panel",
     "Picture",
     "Scale",
     "draw_heads",
@@ -22,5 +25,7 @@ __all__ = [
     "draw_layers",
     "draw_matrix",
     "draw_overlay",
+    "draw_panels",
+    "draw_segments",
     "draw_summary",
 ]
