@@ -102,6 +102,18 @@ def test_pieces_survive_a_file(tmp_path: Path) -> None:
     assert loaded.nbytes == recording.nbytes
 
 
+def test_gradients_of_pieces() -> None:
+    model, qkv = Cut("queries"), random(3, 2, 4, 12, 8).requires_grad_()
+    with regard.record(model, keep="qk", gradients=True) as recording:
+        out = model(qkv)
+        out.square().sum().backward()
+    expected = 2 * out.detach() @ qkv[2].detach().transpose(-2, -1)  # dL/dW = dL/dO · Vᵀ
+    torch.testing.assert_close(only(recording).gradient(), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        only(recording).gradient([7], [1]), expected[:, [1]][:, :, [7]], rtol=0, atol=1e-5
+    )
+
+
 def test_masks_within_pieces() -> None:
     class Causal(nn.Module):
         num_heads = 2

@@ -20,12 +20,7 @@ from regard.intercept.watched import WatchedPlace
 
 def doorway(recorder: Recorder) -> Doorway:
     """What is done at a call of a backend."""
-
-    def output(out: Any) -> Tensor:
-        heads_last: Tensor = out[0] if isinstance(out, tuple) else out
-        return heads_last.transpose(1, 2)
-
-    return Doorway(recorder, kernel_call, output)
+    return Doorway(recorder, kernel_call)
 
 
 def kernel_call(

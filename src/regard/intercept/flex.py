@@ -74,9 +74,15 @@ class FlexAttention:
 
     def _record(self, scores: Scores, value: Tensor, out: Tensor) -> None:
         batch, heads, queries, _ = scores.q.shape
-        sample = OutputSample.of(value.expand(batch, *value.shape[1:]), out)
+        value = value.expand(batch, *value.shape[1:])
         shape = (batch, heads, queries, scores.k.shape[-2])
-        self._recorder.add(shape=shape, scores=scores, weights=None, sample=sample)
+        self._recorder.add(
+            shape=shape,
+            scores=scores,
+            weights=None,
+            sample=OutputSample.of(value, out),
+            backward=self._recorder.watch(value, out, lambda result: result, dropout=False),
+        )
 
 
 class Captured:

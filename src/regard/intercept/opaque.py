@@ -121,6 +121,11 @@ def _owners(bounds: Tensor, count: int) -> Tensor:
     return torch.bucketize(places, bounds[1:].long(), right=True).clamp(max=len(bounds) - 2)
 
 
+def heads_first(result: Tensor) -> Tensor:
+    """(batch, queries, heads, d) as (batch, heads, queries, d)."""
+    return result.transpose(1, 2)
+
+
 class Doorway:
     """A place of another library through which its kernels are called, watched in one thread."""
 
@@ -128,11 +133,9 @@ class Doorway:
         self,
         recorder: Recorder,
         understand: Callable[..., KernelCall | None],
-        output: Callable[[Any], Tensor],
     ) -> None:
         self._recorder = recorder
         self._understand = understand  # the library's arguments as a KernelCall
-        self._output = output  # its result as (batch, heads, queries, d)
 
     def call(self, kernel: Kernel, *args: Any, **kwargs: Any) -> Any:
         """Run the kernel; record it if nothing inside it was seen."""
@@ -155,11 +158,13 @@ class Doorway:
 
     def _record(self, asked: KernelCall, out: Any) -> None:
         notes = (DROPOUT,) if asked.dropout else ()
+        result: Tensor = out[0] if isinstance(out, tuple) else out  # tokens before heads
         shape = (*asked.query.shape[:3], asked.key.shape[2])
         self._recorder.add(
             shape=shape,
             scores=asked.scores(self._recorder.keeper.keep),
             weights=None,
-            sample=None if notes else OutputSample.of(asked.value, self._output(out)),
+            sample=None if notes else OutputSample.of(asked.value, heads_first(result)),
             notes=notes,
+            backward=self._recorder.watch(asked.value, result, heads_first, dropout=bool(notes)),
         )

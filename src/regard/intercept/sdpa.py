@@ -65,8 +65,6 @@ class FusedAttention:
 
     def _record(self, given: "_Arguments", scores: Scores, out: Tensor) -> None:
         q, k, v = given.query, given.key, given.value
-        if given.packed:
-            out = out.reshape(*q.shape[:-1], out.shape[-1])
         leading = q.shape[:-2] if given.grouped else product_shape(q.shape, k.shape)[:-2]
         whole = (*leading, q.shape[-2], k.shape[-2])
         arranged = Arrangement.of(leading, self._recorder.stack.head_count())
@@ -74,14 +72,19 @@ class FusedAttention:
         scores = Scores(scores.q, scores.k, steps, scores.autocast, fused=True)
         shape = (arranged.batch, arranged.heads, q.shape[-2], k.shape[-2])
         notes = (DROPOUT,) if given.dropout_p else ()
-        values = _values(v, out, arranged)
+
+        def arrange(result: Tensor) -> Tensor:
+            unpacked = result.reshape(*q.shape[:-1], -1) if given.packed else result
+            return arranged.apply(unpacked)
+
+        values = v if given.packed else _values(v, out, arranged)
         self._recorder.add(
             shape=shape,
             scores=scores,
             weights=None,
-            sample=None if notes else OutputSample.of(values, arranged.apply(out)),
+            sample=None if notes else OutputSample.of(values, arrange(out)),
             notes=notes,
-            backward=self._recorder.watch(values, out, arranged.apply, dropout=bool(notes)),
+            backward=self._recorder.watch(values, out, arrange, dropout=bool(notes)),
         )
 
 
