@@ -93,8 +93,8 @@ class Recording(Sequence[Attention]):
 
         Args:
             layer: Glob over module paths; it also matches everything inside a module it names.
-            kind: "dot_product", "explicit" or "deformable".
-            axes: Values of axes, such as forward=0.
+            kind: "dot_product", "explicit", "deformable" or "stitched".
+            axes: Values of axes, such as forward=0 or step=3.
 
         Raises:
             SelectionError: Nothing matches; the message lists what there is.
@@ -177,6 +177,6 @@ def _rank(found: LayerError) -> float:
 
 
 def _check(call: Attention) -> LayerError:
-    if call.sample is None:
-        return LayerError(call.layer, None, "; ".join(call.notes) or "no sample of the output")
-    return LayerError(call.layer, call.sample.error(call))
+    error = call.output_error()
+    reason = "" if error is not None else "; ".join(call.notes) or "no sample of the output"
+    return LayerError(call.layer, error, reason)

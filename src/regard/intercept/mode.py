@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from regard.intercept.flex import FlexAttention
 from regard.intercept.gumbel import GumbelSoftmax
 from regard.intercept.keeper import Written, tensors_in, writer
 from regard.intercept.multihead import MultiheadFunction
@@ -37,6 +38,7 @@ class Interceptor(TorchFunctionMode):
         self.softmax = SoftmaxAttention(recorder)
         mechanisms: tuple[Mechanism, ...] = (
             FusedAttention(recorder),
+            FlexAttention(recorder),
             MultiheadFunction(recorder, self),
             self.softmax,
             GumbelSoftmax(self.softmax, self),
