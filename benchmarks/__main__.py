@@ -12,9 +12,16 @@ from typing import Any
 
 from benchmarks.measure import RESULTS
 
-NAMES = ("recording_time", "recording_memory", "bias_memory", "one_row", "rollout")
+NAMES = (
+    "recording_time",
+    "recording_memory",
+    "bias_memory",
+    "one_row",
+    "rollout",
+    "coverage",
+)
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "performance.md")
+PAGES = tuple(ROOT / name for name in ("README.md", "docs/performance.md", "docs/coverage.md"))
 MARK = re.compile(r"<!-- ([a-z_]+)/(\d+)/([a-z_]+) -->.*?<!-- / -->")
 TABLE = re.compile(r"<!-- table ([a-z_]+) -->.*?<!-- / -->", re.DOTALL)
 
@@ -60,6 +67,11 @@ def main() -> None:
     """Measure everything, then write the pages."""
     for name in NAMES:
         runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    write_pages()
+
+
+def write_pages() -> None:
+    """Write the results that there are into the pages that quote them."""
     for page in PAGES:
         page.write_text(filled(page.read_text()))
 

@@ -7,25 +7,25 @@ import pytest
 import torch
 
 import regard
-import zoo
 from regard.errors import NothingRecorded
 from regard.inventory import Layer
+from regard.zoo import named
+from regard.zoo.inputs import image
 
 
 @pytest.mark.parametrize(
     "inputs",
     [
-        {"pixel_values": zoo.image()},
-        UserDict(pixel_values=zoo.image()),
-        [zoo.image()],
-        (zoo.image(),),
-        zoo.image(),
+        {"pixel_values": image()},
+        UserDict(pixel_values=image()),
+        [image()],
+        (image(),),
+        image(),
     ],
     ids=["mapping", "batch", "list", "tuple", "tensor"],
 )
 def test_layers_of_a_vit(inputs: Any) -> None:
-    model, _ = zoo.vit_like("ViT")()
-    model.eval()
+    model, _ = named("vit").build()
     found = regard.layers(model, inputs)
     assert [layer.kind for layer in found] == ["dot_product"] * 2, "17 tokens, more than 2·d = 16"
     assert {layer.shape for layer in found} == {(1, 4, 17, 17)}
@@ -35,8 +35,7 @@ def test_layers_of_a_vit(inputs: Any) -> None:
 
 
 def test_every_kind_is_listed() -> None:
-    model, inputs = zoo.mask2former("resnet")()
-    found = regard.layers(zoo.lively(model), inputs)
+    found = regard.layers(*named("mask2former resnet").build())
     assert [layer.kind for layer in found].count("deformable") == 1
     assert len(found) == 5
 

@@ -12,18 +12,21 @@ from torch import Tensor, nn
 from torch.overrides import _get_current_function_mode_stack
 
 import regard
-import zoo
 from recorded import FunctionAttention, only, random
 from regard import GridTokens, ViewTransform
 from regard.errors import GeometryError, NothingRecorded, SelectionError
+from regard.zoo import named
+from regard.zoo.entry import lively, of_transformers
+from regard.zoo.inputs import pixels, tensors
+from regard.zoo.sizes import VIT
 
 ROUNDING = 1e-6
 
 
 def vit(name: str = "ViT", **more: Any) -> tuple[Any, dict[str, Any]]:
-    torch.manual_seed(0)
-    model, inputs = zoo.vit_like(name, **more)()
-    return zoo.lively(model), inputs
+    model, inputs = of_transformers("vit", pixels(), "", f"{name}Model", **VIT | more).build()
+    assert isinstance(inputs, dict)
+    return model, inputs
 
 
 def test_1_a_fused_model_is_no_empty_result() -> None:
@@ -42,7 +45,7 @@ def test_1_a_fused_model_is_no_empty_result() -> None:
 
 def test_1_the_native_multi_head_kernel_is_no_empty_result() -> None:
     """With an even head count, in evaluation, torch never calls softmax or a fused function."""
-    model = zoo.lively(nn.MultiheadAttention(16, 4, batch_first=True))
+    model = lively(nn.MultiheadAttention(16, 4, batch_first=True))
     x = random(2, 5, 16)
     with torch.no_grad(), regard.record(model) as recording:
         model(x, x, x, need_weights=False)
@@ -66,9 +69,9 @@ def test_2_no_other_method_stands_in() -> None:
 
 def test_3_attentions_that_a_fused_model_does_not_return_are_recorded() -> None:
     """Asked for attentions, a fused DETR of transformers returns empty tuples."""
-    torch.manual_seed(0)
-    model, inputs = zoo.detr("DetrForObjectDetection")()
-    with torch.no_grad(), regard.record(zoo.lively(model)) as recording:
+    model, inputs = named("detr").build()
+    assert isinstance(inputs, dict)
+    with torch.no_grad(), regard.record(model) as recording:
         output = model(**inputs, output_attentions=True)
     returned = [*(output.cross_attentions or ()), *(output.encoder_attentions or ())]
     assert [weights for weights in returned if weights is not None] == []
@@ -104,8 +107,9 @@ def test_4_registers_are_no_patches() -> None:
 
 def test_4_windows_are_windows() -> None:
     """Swin's windows have no row of the whole picture; they come as a batch of windows."""
-    model, inputs = zoo.swin()
-    with torch.no_grad(), regard.record(zoo.lively(model)) as recording:
+    model, inputs = named("swin").build()
+    assert isinstance(inputs, dict)
+    with torch.no_grad(), regard.record(model) as recording:
         model(**inputs)
     assert [call.shape for call in recording] == [
         (16, 2, 16, 16),
@@ -172,7 +176,7 @@ def test_8_a_function_with_an_early_return_returns_what_it_returned() -> None:
         with regard.record(model):
             output = model(x)
         assert type(output) is type(plain)
-        assert torch.equal(zoo.tensors(output)[0], zoo.tensors(plain)[0])
+        assert torch.equal(tensors(output)[0], tensors(plain)[0])
 
 
 def test_9_and_10_the_environment_and_the_model_are_left_as_they_were() -> None:

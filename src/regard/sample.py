@@ -5,6 +5,10 @@ equal the outputs, here in a few heads, rows and channels of each call.
 """
 
 import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +23,18 @@ if TYPE_CHECKING:
 
 HEADS, ROWS, CHANNELS = 4, 16, 2
 """How many of each are sampled at most: wrong weights show in any of them."""
+
+_most = ContextVar("most", default=(HEADS, ROWS, CHANNELS))
+
+
+@contextmanager
+def everything_is_sampled() -> Iterator[None]:
+    """A context in which samples hold all heads, rows and channels, to check small models by."""
+    token = _most.set((sys.maxsize,) * 3)
+    try:
+        yield
+    finally:
+        _most.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +57,10 @@ class OutputSample:
     def of(cls, values: Tensor, outputs: Tensor) -> "OutputSample":
         """Sample of (batch, heads or key-value heads, keys, d) and (batch, heads, queries, d)."""
         count, queries, width = outputs.shape[1:]
-        heads, rows, channels = spread(count, HEADS), spread(queries, ROWS), spread(width, CHANNELS)
+        sizes = (count, queries, width)
+        heads, rows, channels = (
+            spread(n, most) for n, most in zip(sizes, _most.get(), strict=True)
+        )
         chosen = tuple(range(count)[heads])
         group = max(1, count // values.shape[1])  # queries may share key-value heads
         held: Any = heads if group == 1 else [head // group for head in chosen]

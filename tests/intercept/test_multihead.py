@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import regard
-import zoo
 from recorded import FunctionAttention, only, random
 from regard.intercept.opened import opened
+from regard.zoo.entry import lively
 
 ROUNDING = 1e-6
 
@@ -33,7 +33,7 @@ def run(
 
 
 def built(**options: Any) -> nn.MultiheadAttention:
-    model = zoo.lively(nn.MultiheadAttention(16, 4, **options))
+    model = lively(nn.MultiheadAttention(16, 4, **options))
     assert isinstance(model, nn.MultiheadAttention)
     return model
 

@@ -505,6 +505,20 @@ def test_other_products_are_no_dot_product_attention(name: str) -> None:
     ] == []
 
 
+def matched_pairs() -> Tensor:
+    """Scores of SuperGlue: numbers that only count tokens are made of them."""
+    scores = Q @ K.mT
+    count = scores.new_tensor(scores.shape[-1]).log()
+    return scores - count.expand(7) - scores[0, 0, 0, 0].expand(5, 7)
+
+
+def test_single_numbers_made_of_scores_are_followed_no_further() -> None:
+    with regard.record(nn.Module()) as recording:
+        F.scaled_dot_product_attention(Q, K, V)
+        matched_pairs()
+    assert recording.unrecorded == []
+
+
 NAMED: dict[str, tuple[Callable[[], Any], str]] = {
     "linear": (lambda: (Q @ K.mT) @ V, "no softmax was called: linear"),
     "sigmoid": (lambda: (Q @ K.mT).sigmoid() @ V, "no softmax was called: .*sigmoid"),

@@ -48,11 +48,16 @@ class ScoreAttention(nn.Module):
 
 
 class DeadAttention(nn.Module):
-    """Takes a softmax and throws it away, as SAM 2 does in transformers."""
+    """Takes a softmax and throws it away, as SAM 2 does in transformers: it lives to the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj = nn.Identity()
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        (q @ k.mT).softmax(-1).to(q.dtype)
-        return F.scaled_dot_product_attention(q, k, v)
+        dead = (q @ k.mT).softmax(-1).to(q.dtype)  # noqa: F841
+        projected: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v))
+        return projected
 
 
 @pytest.mark.parametrize("keep", ["qk", "weights"])

@@ -1,23 +1,24 @@
-"""Every model of the zoo is recorded whole, exactly and without a trace in its outputs."""
+"""What can be done with the recordings of models in which every way of computing occurs.
+
+That every model of the zoo is recorded whole and exactly is for tests/zoo.
+"""
 
 import math
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import regard
-import zoo
-from regard import Attention, ExplicitAttention, Recording
+from regard import Attention, Recording
 from regard.attention import DotProductAttention
 from regard.intercept.recorder import Keep
 from regard.intercept.trace import JOINT
-from regard.intercept.valueless import NOTE
-from regard.kept import Kept
+from regard.zoo import named
+from regard.zoo.entry import Made, lively, run
 
 EXACT = 5e-6
 """W·V is summed in another order than in the model's kernel; values are of order 1."""
@@ -25,85 +26,55 @@ EXACT = 5e-6
 SAME = 1e-6
 """The kept weights of a softmax and the same softmax of a part of its rows: float32 rounding."""
 
+NAMES = (
+    *("vit", "vit eager", "beit", "dinov3_vit", "siglip", "swin", "swinv2", "segformer", "pvt"),
+    *("cvt", "levit", "mobilevit", "detr", "conditional_detr", "mask2former", "maskformer"),
+    *("sam", "sam eager", "vitdet", "blip", "vilt", "groupvit", "timesformer divided", "yolos"),
+    *("grounding_dino", "perceiver", "bridgetower", "qwen2_5_vl", "sd3", "cross matcher"),
+    *("talking heads", "gated mixture", "attention sinks", "nn.TransformerDecoder"),
+)
+
+ATTENTIONS = {
+    **dict.fromkeys(("vit", "deit", "beit", "dinov2", "dinov3_vit", "segformer"), ("attentions",)),
+    **dict.fromkeys(("pvt", "vilt", "videomae", "yolos"), ("attentions",)),
+    **dict.fromkeys(
+        ("clip", "siglip", "owlvit"),
+        ("text_model_output.attentions", "vision_model_output.attentions"),
+    ),
+    **dict.fromkeys(
+        ("detr", "detr segmentation", "conditional_detr"),
+        ("encoder_attentions", "decoder_attentions", "cross_attentions"),
+    ),
+}
+"""Attributes of the output in which an eager model returns its weights, where they are right."""
+
 
 @cache
-def built(row: zoo.Row) -> zoo.Built:
-    torch.manual_seed(0)
-    model, inputs = row.build()
-    return zoo.lively(model), inputs
-
-
-def run(row: zoo.Row, **more: Any) -> Any:
-    model, inputs = built(row)
-    torch.manual_seed(0)  # ViLT draws the order of its patches
-    with torch.no_grad():
-        return model(**inputs, **more)
+def built(name: str) -> Made:
+    return named(name).build()
 
 
 @cache
-def recorded(row: zoo.Row, keep: Keep) -> tuple[Recording, list[Tensor]]:
-    with regard.record(built(row)[0], keep=keep) as recording:
-        output = run(row)
-    return recording, zoo.tensors(output)
+def recorded(name: str, keep: Keep) -> Recording:
+    model, inputs = built(name)
+    with regard.record(model, keep=keep) as recording:
+        run(model, inputs)
+    return recording
 
 
-every_row = pytest.mark.parametrize("row", zoo.ROWS, ids=str)
+every_name = pytest.mark.parametrize("name", NAMES)
 
 
-@every_row
-def test_recording_changes_no_output(row: zoo.Row) -> None:
-    plain = zoo.tensors(run(row))
-    assert plain
-    for keep in ("qk", "weights", "auto"):
-        outputs = recorded(row, keep)[1]
-        assert len(outputs) == len(plain)
-        assert all(torch.equal(a, b) for a, b in zip(plain, outputs, strict=True))
-
-
-@every_row
-def test_every_call_is_recorded(row: zoo.Row) -> None:
-    recording, _ = recorded(row, "qk")
-    explicit = [call for call in recording if call.kind == "explicit"]
-    assert (len(recording), len(explicit)) == (row.calls, row.explicit)
-    assert all(call.notes for call in explicit), "says why it has no program"
-    assert {call.axes["forward"] for call in recording} == {0}
-
-
-@every_row
-def test_what_is_not_recorded_is_listed(row: zoo.Row) -> None:
-    missing = recorded(row, "auto")[0].unrecorded
-    assert len(missing) == len(row.unrecorded), missing
-    for item, (end, reason) in zip(missing, row.unrecorded, strict=True):
-        assert item.layer.endswith(end)
-        assert reason in item.reason
-
-
-@every_row
+@every_name
 @pytest.mark.parametrize("keep", ["qk", "weights", "auto"])
-def test_weights_give_the_output_of_the_model(row: zoo.Row, keep: Keep) -> None:
-    recording = recorded(row, keep)[0]
-    unsure = [call for call in recording if call.sample is None]
-    assert len(unsure) == row.valueless
-    assert all(NOTE in call.notes for call in unsure)
-    checks = recording.verify()
+def test_weights_give_the_output_of_the_model(name: str, keep: Keep) -> None:
+    checks = recorded(name, keep).verify()
     assert max(check.error for check in checks if check.error is not None) <= EXACT
 
 
-@every_row
-def test_the_check_notices_wrong_weights(row: zoo.Row) -> None:
-    """Weights of a permuted key axis fail the check, so passing it means something."""
-    errors = []
-    for call in recorded(row, "weights")[0]:
-        if call.sample is None:
-            continue  # meets no values
-        wrong = Kept(call.weights().roll(1, dims=-1))
-        errors.append(call.sample.error(ExplicitAttention(shape=call.shape, kept_weights=wrong)))
-    assert max(errors) > 100 * EXACT
-
-
-@every_row
-def test_the_program_gives_the_weights_that_the_model_used(row: zoo.Row) -> None:
-    programs, used = recorded(row, "qk")[0], recorded(row, "weights")[0]
+@every_name
+def test_the_program_gives_the_weights_that_the_model_used(name: str) -> None:
+    programs, used = recorded(name, "qk"), recorded(name, "weights")
     assert [call.layer for call in programs] == [call.layer for call in used]
     for a, b in zip(programs, used, strict=True):
         assert a.shape == b.shape == tuple(a.weights().shape)
@@ -111,9 +82,9 @@ def test_the_program_gives_the_weights_that_the_model_used(row: zoo.Row) -> None
         assert torch.equal(a.fully_masked(), b.fully_masked())
 
 
-@every_row
-def test_some_rows_and_heads_are_cut_from_all(row: zoo.Row) -> None:
-    for call in recorded(row, "qk")[0]:
+@every_name
+def test_some_rows_and_heads_are_cut_from_all(name: str) -> None:
+    for call in recorded(name, "qk"):
         rows = [0, call.shape[2] // 2, -1]
         heads = [call.shape[1] - 1, 0]
         whole = call.weights()[:, heads][:, :, rows]
@@ -126,12 +97,12 @@ def test_some_rows_and_heads_are_cut_from_all(row: zoo.Row) -> None:
             assert torch.equal(call.blocked(rows, heads), call.blocked()[:, heads][:, :, rows])
 
 
-@every_row
-def test_unmasked_weights_agree_where_the_mask_is_open(row: zoo.Row) -> None:
-    for call in recorded(row, "qk")[0]:
+@every_name
+def test_unmasked_weights_agree_where_the_mask_is_open(name: str) -> None:
+    for call in recorded(name, "qk"):
         if (
             not isinstance(call, DotProductAttention)
-            or row.name == "talking heads"
+            or name == "talking heads"
             or JOINT in call.notes
         ):
             continue  # without a program, or with rows that do not sum to 1
@@ -141,9 +112,9 @@ def test_unmasked_weights_agree_where_the_mask_is_open(row: zoo.Row) -> None:
         torch.testing.assert_close(free[kept], call.weights()[kept], rtol=0, atol=SAME)
 
 
-@every_row
-def test_files_keep_every_bit(row: zoo.Row, tmp_path: Path) -> None:
-    recording, _ = recorded(row, "auto")
+@every_name
+def test_files_keep_every_bit(name: str, tmp_path: Path) -> None:
+    recording = recorded(name, "auto")
     again = Recording.load(recording.save(tmp_path / "r.safetensors"))
     assert again.unrecorded == recording.unrecorded
     assert repr(again) == repr(recording)
@@ -158,19 +129,16 @@ def test_files_keep_every_bit(row: zoo.Row, tmp_path: Path) -> None:
     assert max(check.error or 0 for check in again.verify()) <= EXACT
 
 
-@pytest.mark.parametrize("row", [row for row in zoo.ROWS if row.attentions], ids=str)
-def test_records_equal_what_an_eager_model_returns(row: zoo.Row) -> None:
-    """Each row names only attributes that are right; several of transformers' are not."""
-    torch.manual_seed(0)
-    model, inputs = row.build()
-    zoo.lively(model)
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_records_equal_what_an_eager_model_returns(name: str) -> None:
+    model, inputs = named(name).build()
     model.set_attn_implementation("eager")  # type: ignore[operator]
-    torch.manual_seed(0)
-    with torch.no_grad(), regard.record(model, keep="qk") as recording:
-        output = model(**inputs, output_attentions=True)
-    returned = [tensor for name in row.attentions for tensor in attrgetter(name)(output)]
+    assert isinstance(inputs, dict)
+    with regard.record(model, keep="qk") as recording:
+        output = run(model, inputs | {"output_attentions": True})
+    returned = [tensor for place in ATTENTIONS[name] for tensor in attrgetter(place)(output)]
     assert returned
-    fused = list(recorded(row, "qk")[0])
+    fused = list(recorded(name, "qk"))
     for tensor in returned:
         same = [call for call in recording if _difference(call, tensor) <= SAME]
         assert len(same) == 1
@@ -186,15 +154,15 @@ def _difference(call: Attention, returned: Tensor) -> float:
 
 def test_models_of_the_zoo_look_at_something() -> None:
     """Near-uniform attention would let many a wrong answer pass the tests above."""
-    for row in zoo.ROWS:
-        peaks = [float((c.weights() - 1 / c.shape[3]).max()) for c in recorded(row, "qk")[0]]
-        assert max(peaks) > 0.25, row.name
+    for name in NAMES:
+        peaks = [float((c.weights() - 1 / c.shape[3]).max()) for c in recorded(name, "qk")]
+        assert max(peaks) > 0.25, name
 
 
 def test_a_fused_encoder_differs_by_rounding_alone() -> None:
     """The one named exception: a mode makes torch leave its fused kernel for whole layers."""
     layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
-    model = zoo.lively(nn.TransformerEncoder(layer, 2))
+    model = lively(nn.TransformerEncoder(layer, 2))
     x = torch.randn(2, 9, 32)
     with torch.no_grad():
         plain = model(x)
@@ -208,9 +176,8 @@ def test_a_fused_encoder_differs_by_rounding_alone() -> None:
 
 def test_every_word_of_a_generated_caption_is_one_pass() -> None:
     """With a growing cache each step asks with one query and sees one more key."""
-    torch.manual_seed(0)
-    model, inputs = zoo.blip()
-    zoo.lively(model)
+    model, inputs = named("blip").build()
+    assert isinstance(inputs, dict)
     words = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False}
     with torch.no_grad():
         plain = model.generate(inputs["pixel_values"], **words)  # type: ignore[operator]

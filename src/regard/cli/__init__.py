@@ -22,6 +22,7 @@ from regard.cli.models import models
 from regard.cli.panoptic import panoptic
 from regard.cli.terminal import NoticeHandler, complain
 from regard.cli.video import video
+from regard.cli.zoo import zoo
 from regard.errors import RegardError
 
 app = cyclopts.App(
@@ -41,7 +42,7 @@ app.command(
 )
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 app.command(video, usage="Usage: regard video --model FILE [OPTIONS] CLIP...")
-for command in (layers, models, demo, evaluate):
+for command in (layers, models, demo, evaluate, zoo):
     app.command(command)
 
 

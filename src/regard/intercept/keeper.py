@@ -1,7 +1,7 @@
 """Keeping tensors by reference while that is safe, and by copy where it is not."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import signature
 from itertools import chain
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
@@ -105,7 +105,7 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 def _inplace_position(func: Callable[..., Any]) -> int | None:
     """Position of the `inplace` argument of a Python function such as F.relu."""
-    if not hasattr(func, "__code__"):
-        return None
-    names = list(signature(func, follow_wrapped=False).parameters)
+    if not hasattr(inspect.unwrap(func), "__code__"):
+        return None  # built in, or a thin cover of what is
+    names = list(inspect.signature(func).parameters)
     return names.index("inplace") if "inplace" in names else None

@@ -25,7 +25,8 @@ HEAD_COUNTS = (
     "nb_heads",
 )
 
-ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
+ATTENTION_NAME = re.compile(r"(attn|attention)(?!\w*output$)|(mh[cs]?a|mla)$", re.IGNORECASE)
+"""Names of classes that attend; LxmertAttentionOutput comes after attention and does not."""
 
 
 @dataclass(eq=False, slots=True)

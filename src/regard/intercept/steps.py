@@ -60,6 +60,7 @@ NOT_CONTINUED = {
         "item",
     ),
     *("ones_like", "empty_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty"),
+    "new_tensor",
     *("tolist", "numpy", "size", "stride", "dim", "numel", "logsumexp", "topk", "sort", "argsort"),
     *("bernoulli", "multinomial", "rand_like", "randn_like", "unique", "nonzero", "log_softmax"),
 }
@@ -119,7 +120,8 @@ def continued(
     if base in {"dropout", "dropout1d", "alpha_dropout", "feature_dropout"}:
         return _dropout(trace, args, kwargs)
     if not _axes_hold(trace, before, out.shape):
-        return trace.lose(f"{name} changes its token axes")
+        rows, columns = (a if a is not None and -a <= out.dim() else None for a in trace.axes)
+        return replace(trace.lose(f"{name} changes its token axes"), axes=(rows, columns))
     if base in ("linear", "conv2d") and place == 0:
         return _mix_heads(trace, base, args, kwargs, keep, before)
     operands = _pointwise(base, args, kwargs, place)

@@ -58,9 +58,10 @@ class ValuelessSoftmaxes:
         self._waiting = [fate for fate in self._waiting if not fate.met_values]
         self._handed_on = [one for one in self._handed_on if not one.fate.met_values]
         if self._recorder.stack.is_called_attention(frame.path):
-            for fate in self._waiting:
+            inside = [fate for fate in self._waiting if _is_inside(fate.path, frame.path)]
+            for fate in inside:
                 self._handed_on += [_HandedOn(frame, fate, *found) for found in living(fate)[-1:]]
-            self._waiting.clear()
+            self._waiting = [fate for fate in self._waiting if fate not in inside]
         if not self._recorder.stack.is_running:
             self.settle()
 
@@ -95,6 +96,11 @@ class ValuelessSoftmaxes:
                 backward=Backward(None, missing=NOTE) if self._recorder.gradients else None,
                 notes=(*trace.notes, *([trace.lost] if trace.lost else []), NOTE),
             )
+
+
+def _is_inside(path: str, module: str) -> bool:
+    """Whether a path is the module's, or of a part of it; around it, dead weights still live."""
+    return not module or f"{path}.".startswith(f"{module}.")
 
 
 def _with_key_axis(trace: Trace, weights: Tensor) -> tuple[Trace, Tensor] | None:

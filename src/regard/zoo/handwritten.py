@@ -1,7 +1,12 @@
-"""Attention as people write it out by hand, in its less common forms."""
+"""Attention of torch itself, and as people write it out by hand in its less common forms."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+from regard.zoo.entry import Entry, Made
+from regard.zoo.inputs import normals
 
 
 def heads_of(x: Tensor, heads: int) -> Tensor:
@@ -80,3 +85,33 @@ class SinkAttention(nn.Module):
         sink = self.sink.expand(len(x), -1, scores.shape[2], -1)
         weights = torch.cat([scores, sink], dim=-1).softmax(-1)[..., :-1]
         return (weights @ v).transpose(1, 2).flatten(2)
+
+
+def _decoder() -> Made:
+    layer = nn.TransformerDecoderLayer(32, 4, 64, batch_first=True)
+    inputs = normals(tgt=(2, 5, 32), memory=(2, 9, 32))()
+    mask = nn.Transformer.generate_square_subsequent_mask(5)
+    return nn.TransformerDecoder(layer, 2), inputs | {"tgt_mask": mask, "tgt_is_causal": True}
+
+
+def _one(
+    name: str,
+    module: Callable[[], nn.Module],
+    calls: str,
+    softmaxes: int | None = None,
+    because: str = "",
+    **inputs: tuple[int, ...],
+) -> Entry:
+    def make() -> Made:
+        return module(), normals(**inputs)()
+
+    return Entry(name, "torch", make, calls, softmaxes=softmaxes, because=because)
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("nn.TransformerDecoder", "torch", _decoder, "4 sdpa"),
+    _one("cross matcher", CrossMatcher, "2 softmax", a=(2, 9, 16), b=(2, 7, 16)),
+    _one("talking heads", TalkingHeads, "1 softmax", x=(2, 9, 16)),
+    _one("gated mixture", GatedMixture, "1 explicit", 2, "two softmaxes are mixed", x=(2, 9, 16)),
+    _one("attention sinks", SinkAttention, "1 explicit", x=(2, 9, 16)),
+)
