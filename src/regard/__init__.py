@@ -13,19 +13,20 @@ if TYPE_CHECKING:
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
     from regard.geometry import ViewTransform
+    from regard.grid import GridTokens
     from regard.intercept.record import record
     from regard.inventory import layers
     from regard.models.registry import load as load_model
     from regard.photo import PhotoAttention, image
     from regard.recording import Recording
     from regard.render import Look, Picture
-    from regard.tokens import GridTokens, Tokens
+    from regard.tokens import Tokens
 
 _HOME = {
     "Attention": "regard.attention:Attention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
-    "GridTokens": "regard.tokens:GridTokens",
+    "GridTokens": "regard.grid:GridTokens",
     "Look": "regard.render:Look",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
