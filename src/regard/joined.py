@@ -22,11 +22,14 @@ class Segment:
         name: How it is called, such as "text" or "frame 3"; "" lets its tokens' names stand alone.
         tokens: Its layout.
         picture: Which of several pictures it lies on: the frame of a video, the image of a prompt.
+        span: On how many pictures, from this one on: the frames that one token stands for. Each
+            has its even part of the weight.
     """
 
     name: str
     tokens: Tokens
     picture: int = 0
+    span: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class JoinedTokens(Tokens, kind="joined"):
         """
         weights = self._checked(weights)
         drawn = [
-            (segment.tokens, weights[..., start : start + segment.tokens.count])
+            (segment.tokens, weights[..., start : start + segment.tokens.count] / segment.span)
             for start, segment in self._on(picture)
         ]
         tokens, part = drawn[0]
@@ -135,7 +138,7 @@ class JoinedTokens(Tokens, kind="joined"):
         return segment.tokens.box_xyxy(inner)
 
     def picture(self, index: int) -> int:
-        """The picture that a token lies on."""
+        """The picture that a token lies on, the first of several."""
         return self._of(index)[2].picture
 
     def shares(self, weights: Tensor) -> dict[str, Tensor]:
@@ -159,12 +162,12 @@ class JoinedTokens(Tokens, kind="joined"):
 
     def to_json(self) -> dict[str, Any]:
         """The layout as plain numbers, lists and text; `tokens_from_json` gives it back."""
-        segments = [[s.name, s.tokens.to_json(), s.picture] for s in self.segments]
+        segments = [[s.name, s.tokens.to_json(), s.picture, s.span] for s in self.segments]
         return {**super().to_json(), "segments": segments}
 
     @classmethod
     def _from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        segments = [Segment(n, tokens_from_json(t), p) for n, t, p in fields["segments"]]
+        segments = [Segment(n, tokens_from_json(t), *on) for n, t, *on in fields["segments"]]
         return cls(**{**fields, "segments": segments})
 
     def _name_unnamed(self, index: int) -> str:
@@ -188,9 +191,9 @@ class JoinedTokens(Tokens, kind="joined"):
     def _on(self, picture: int) -> list[tuple[int, Segment]]:
         """The segments that have places on a picture."""
         placed = [(start, s) for start, s in self._placed() if s.tokens.has_places]
-        found = [(start, s) for start, s in placed if s.picture == picture]
+        found = [(at, s) for at, s in placed if s.picture <= picture < s.picture + s.span]
         if not found:
-            there = sorted({s.picture for _, s in placed})
+            there = sorted({s.picture + i for _, s in placed for i in range(s.span)})
             raise GeometryError(f"no token lies on picture {picture}; there are pictures {there}")
         return found
 
@@ -198,17 +201,6 @@ class JoinedTokens(Tokens, kind="joined"):
     def has_places(self) -> bool:
         """Whether any token lies on a picture."""
         return any(segment.tokens.has_places for segment in self.segments)
-
-
-def frames(tokens: Tokens, count: int, *, name: str = "frame {}") -> JoinedTokens:
-    """The same layout on each frame of a video, frame after frame.
-
-    Args:
-        tokens: Layout of the tokens of one frame.
-        count: Number of frames (or of tubelets: the frames that one token stands for).
-        name: How a frame is called.
-    """
-    return JoinedTokens.of(Segment(name.format(i), tokens, i) for i in range(count))
 
 
 def _joined_name(segment: Segment, name: str) -> str:

@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import overload
 
+from torch import Tensor
+
 from regard.attention import Attention, Kind
 from regard.errors import SelectionError
 
@@ -52,6 +54,7 @@ class Recording(Sequence[Attention]):
     ) -> None:
         self._calls = list(calls)
         self.unrecorded = list(unrecorded)
+        self.noted: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self._calls)

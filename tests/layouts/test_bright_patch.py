@@ -1,0 +1,56 @@
+"""The token that changes most when a place is made bright is the one that its layout names."""
+
+import pytest
+from torch import Tensor
+
+from layouts.models import ROWS, Row
+from layouts.perturbation import brightened, change, run
+from regard import Recording
+from regard.layouts.lay_out import lay_out
+from regard.recording import matches
+
+PLACES = ((0.1, 0.15), (0.93, 0.4), (0.4, 0.9))
+"""As parts of width and height."""
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_the_token_that_changes_most_is_the_one_at_the_place(row: Row) -> None:
+    model, inputs = row.build()
+    plain = run(model, inputs)
+    unplaced = lay_out(plain, model, inputs)
+    assert {item.layer.split(".")[-1] for item in unplaced} == set(row.unplaced), unplaced
+    for number, parts in enumerate(PLACES):
+        pixels: Tensor = inputs["pixel_values"]
+        picture = number % pixels.shape[1] if pixels.dim() == 5 else 0
+        square = place(parts, pixels, row.corner)
+        bright = run(model, {**inputs, "pixel_values": brightened(pixels, square, picture)})
+        assert check(plain, bright, square, picture, row) == row.placed
+
+
+def place(parts: tuple[float, float], pixels: Tensor, corner: int) -> tuple[int, int, int, int]:
+    """The square that is made bright: (left, top, right, bottom), inside one cell of 4 pixels."""
+    step = corner or 4
+    height, width = pixels.shape[-2:]
+    x, y = (int(part * side / step) * step for part, side in zip(parts, (width, height), strict=True))
+    return (x, y, x + 1, y + 1) if corner else (x + 1, y + 1, x + 3, y + 3)
+
+
+def check(
+    plain: Recording, bright: Recording, square: tuple[int, int, int, int], picture: int, row: Row
+) -> int:
+    """How many axes were checked."""
+    checked = 0
+    for before, after in zip(plain, bright, strict=True):
+        for axis in ("queries", "keys"):
+            tokens = getattr(before, axis)
+            if not tokens.has_places or any(matches(before.layer, glob) for glob in row.skip):
+                continue
+            changed = change(before, after, axis)
+            x, y = (square[0] + square[2]) / 2, (square[1] + square[3]) / 2
+            part, index = tokens.locate(x, y, picture=picture)
+            assert divmod(int(changed.argmax()), tokens.count) == (part, index), (before, axis)
+            x0, y0, x1, y1 = tokens.part(part).box_xyxy(index)
+            assert x0 <= square[0] < square[2] <= x1, (before, axis)
+            assert y0 <= square[1] < square[3] <= y1, (before, axis)
+            checked += 1
+    return checked
