@@ -1,7 +1,8 @@
 """One line for each way in which tokens lie: tiny models with random weights, wide inputs."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,16 +25,18 @@ class Row:
         corner: The coarsest stride of tokens that look from the first pixel of their cells
             outwards, as overlapping convolutions do: the one pixel there is made bright.
             0: a square inside the cell is.
+        side: Side of the bright square, in pixels.
         unplaced: Ends of paths of layers that have no layout.
+        skip: Layers (globs) that are not compared; the row says why.
     """
 
     name: str
     build: Callable[[], Built]
     placed: int
     corner: int = 0
+    side: int = 2
     unplaced: Sequence[str] = ()
-    skip: Mapping[str, str] = field(default_factory=dict)
-    """Layers (glob) whose most changed token is another, with the reason."""
+    skip: Sequence[str] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -54,6 +57,8 @@ SMALL: dict[str, Any] = {
 WIDE: dict[str, Any] = {**SMALL, "image_size": SIZE_HW}
 SQUARE: dict[str, Any] = {**SMALL, "image_size": 48}
 SQUARE_HW = (48, 48)
+CLIP = (1, 4)
+"""Batch and frames of a video."""
 
 
 def model(
@@ -62,53 +67,154 @@ def model(
     *leading: int,
     size_hw: tuple[int, int] = SIZE_HW,
     ending: str = "Model",
+    quiet: str = "",
+    focused: bool = False,
     **inputs: Any,
 ) -> Callable[[], Built]:
-    """A model of transformers by the stem of its class names."""
+    """A model of transformers by the stem of its class names.
+
+    Parameters whose names match `quiet` are made small: in some models with random weights the
+    attention of one layer moves so much that the next one changes most elsewhere. `focused` gives
+    convolutions other weights.
+    """
 
     def build() -> Built:
         settings = getattr(hf, f"{name}Config")(**config)
         torch.manual_seed(0)
         made = getattr(hf, f"{name}{ending}")(settings).eval()
+        with torch.no_grad():
+            for parameter_name, parameter in made.named_parameters():
+                if quiet and re.search(quiet, parameter_name):
+                    parameter *= 0.02
+        if focused:
+            focus(made)
         return made, {"pixel_values": pixels(*leading, size_hw=size_hw), **inputs}
 
     return build
 
 
+@torch.no_grad()
+def focus(network: nn.Module) -> None:
+    """Give convolutions weights that look at their middle, so that a stack of them stays sharp."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.normal_(std=2 / module.weight[0, :, 0, 0].numel() ** 0.5)
+            if module.kernel_size > module.stride:  # windows overlap
+                y, x = (side // 2 for side in module.kernel_size)
+                middle = module.weight[..., y, x].clone()
+                module.weight *= 1e-3
+                module.weight[..., y, x] = middle
+
+
 SWIN = {
-    "image_size": SIZE_HW,
-    "patch_size": 4,
-    "embed_dim": 16,
-    "depths": [2, 2, 2],
-    "num_heads": [2, 4, 4],
-    "window_size": 3,
+    **{"image_size": SIZE_HW, "patch_size": 4, "embed_dim": 16, "depths": [2, 2, 2]},
+    **{"num_heads": [2, 4, 4], "window_size": 3},
 }
+ONE_STAGE = {"patch_size": 1, "depths": [2], "num_heads": [2], "window_size": 8}
 PYRAMID: dict[str, Any] = {
-    "hidden_sizes": [16, 16, 32, 32],
-    "depths": [1, 1, 1, 1],
+    **{"hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
     "num_attention_heads": [1, 2, 2, 4],
 }
+PYRAMID_HW = (64, 96)
+CVT = {"embed_dim": [8, 16, 32], "num_heads": [1, 2, 4], "depth": [1, 2, 3]}
+LEVIT = {
+    **{"image_size": 128, "hidden_sizes": [16, 24, 32], "num_attention_heads": [2, 3, 4]},
+    **{"depths": [1, 1, 1], "key_dim": [8, 8, 8]},
+}
+MOBILEVIT = {
+    **{"image_size": 64, "hidden_sizes": [16, 16, 24], "num_attention_heads": 4},
+    "neck_hidden_sizes": [8, 8, 16, 16, 24, 24, 32],
+}
+VIDEO: dict[str, Any] = {**SMALL, "image_size": 48, "num_frames": 4}
+JOINT, SPACE = ({"attention_type": f"{kind}"} for kind in ("joint_space_time", "space_only"))
+SAM: dict[str, Any] = {
+    **{"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "patch_size": 8},
+    **{"window_size": 4, "global_attn_indexes": [1], "output_channels": 32, "mlp_dim": 32},
+    **{"image_size": 48},
+}
+HIERA: dict[str, Any] = {
+    **{"image_size": [64, 128], "embed_dim": 16, "depths": [2, 2, 2], "num_heads": [1, 2, 4]},
+    **{"masked_unit_size": [4, 4], "masked_unit_attention": [True, True, False]},
+    **{"num_query_pool": 2, "embed_dim_multiplier": 2.0},
+}
+SAM2: dict[str, Any] = {
+    **{"hidden_size": 16, "num_attention_heads": 1, "image_size": [64, 96]},
+    **{"blocks_per_stage": [1, 2, 2, 1], "embed_dim_per_stage": [16, 32, 64, 128]},
+    **{"num_attention_heads_per_stage": [1, 2, 2, 4], "window_size_per_stage": [4, 2, 4, 2]},
+    **{"global_attention_blocks": [4], "window_positional_embedding_background_size": [4, 4]},
+}
+VITDET = {**WIDE, "window_size": 4, "window_block_indices": [0]}
+LW_DETR = {**SMALL, "image_size": 64, "window_block_indices": [0], "num_windows": 4}
+RF_DETR = {**SQUARE, "window_block_indexes": [0], "num_windows": 2}
 
-ROWS = [
+GRIDS = [
     Row("vit", model("ViT", WIDE), 4),
     Row("vit, other size", model("ViT", SQUARE, interpolate_pos_encoding=True), 4),
     Row("deit", model("DeiT", WIDE), 4),
     Row("beit", model("Beit", WIDE), 4),
+    Row("data2vec", model("Data2VecVision", WIDE), 4),
     Row("dinov2", model("Dinov2", SQUARE), 4),
     Row("dinov2 registers", model("Dinov2WithRegisters", SQUARE), 4),
     Row("dinov3", model("DINOv3ViT", SQUARE), 4),
     Row("ijepa", model("IJepa", WIDE), 4),
+    Row("vit_msn", model("ViTMSN", WIDE), 4),
+    Row("pixio", model("Pixio", SQUARE, size_hw=SQUARE_HW), 4),
+    Row("mlcd", model("MLCDVision", SQUARE), 4),
     Row("yolos", model("Yolos", {**WIDE, "num_detection_tokens": 5}), 4),
+    Row("clip", model("CLIPVision", SQUARE, interpolate_pos_encoding=True), 4),
+    Row("siglip", model("SiglipVision", SQUARE, interpolate_pos_encoding=True), 5),
+    Row("aimv2", model("Aimv2Vision", SQUARE, size_hw=SQUARE_HW), 5),
+    Row("dpt", model("DPT", {**SQUARE, "backbone_out_indices": [0, 1]}, size_hw=SQUARE_HW), 4),
+]
+WINDOWS = [
     Row("swin", model("Swin", SWIN), 12),
-    Row("swinv2", model("Swinv2", SWIN), 12),
-    Row("pvt", model("Pvt", {"image_size": 64, **PYRAMID}, size_hw=(64, 64)), 8),
+    Row("swinv2", model("Swinv2", SWIN, quiet="layernorm"), 12),
     Row(
-        "pvt_v2", model("PvtV2", {**PYRAMID, "image_size": SIZE_HW}, size_hw=(64, 96)), 8, corner=32
-    ),
-    Row("segformer", model("Segformer", PYRAMID, size_hw=(64, 96)), 8, corner=32),
-    Row(
-        "videomae",
-        model("VideoMAE", {**SMALL, "image_size": 48, "num_frames": 4}, 1, 4, size_hw=SQUARE_HW),
+        "swin2sr",
+        model("Swin2SR", SWIN | ONE_STAGE, size_hw=(16, 32), quiet="layernorm", focused=True),
         4,
+        side=1,
+    ),
+    Row("donut", model("DonutSwin", SWIN), 12),
+    Row("maskformer swin", model("MaskFormerSwin", SWIN), 12),
+    Row("sam", model("SamVision", SAM, size_hw=SQUARE_HW), 6),
+    Row("sam hq", model("SamHQVision", SAM, size_hw=SQUARE_HW), 6),
+    Row("vitdet", model("VitDet", VITDET), 4),
+    Row("hiera", model("Hiera", HIERA, size_hw=(64, 128), focused=True), 12, corner=16),
+    Row("sam2", model("Sam2HieraDet", SAM2, size_hw=PYRAMID_HW, focused=True), 12, corner=32),
+    Row("lw_detr", model("LwDetrViT", LW_DETR, size_hw=PYRAMID_HW, ending="Backbone"), 4),
+    Row("rf_detr", model("RfDetrDinov2", RF_DETR, size_hw=SQUARE_HW, ending="Backbone"), 4),
+    Row("mobilevit", model("MobileViT", MOBILEVIT, size_hw=(64, 128), focused=True), 18, corner=32),
+]
+PYRAMIDS = [
+    Row("pvt", model("Pvt", {"image_size": 64, **PYRAMID}, size_hw=(64, 64)), 8),
+    Row("pvt_v2", model("PvtV2", PYRAMID, size_hw=PYRAMID_HW, focused=True), 8, corner=32),
+    Row(
+        "pvt_v2 linear",
+        model("PvtV2", PYRAMID | {"linear_attention": True}, size_hw=(112, 224), focused=True),
+        *(6, 32),
+        skip=("encoder.layers.3",),  # maps of less than 7 x 7: several keys are of one cell
+    ),
+    Row("segformer", model("Segformer", PYRAMID, size_hw=PYRAMID_HW, focused=True), 8, corner=32),
+    Row("glpn", model("GLPN", PYRAMID, size_hw=PYRAMID_HW, focused=True), 8, corner=32),
+    Row(
+        "cvt",
+        model("Cvt", CVT, size_hw=PYRAMID_HW, focused=True),
+        *(8, 32),
+        skip=("encoder.stages.2.layers.[12]",),  # attention before them moves too much
+    ),
+    Row(
+        "levit",
+        model("Levit", LEVIT, size_hw=(128, 128), focused=True),
+        *(4, 64),
+        skip=("encoder.stages.[12].*",),  # no residual after subsampling: attention moves all
     ),
 ]
+VIDEOS = [
+    Row("videomae", model("VideoMAE", VIDEO, *CLIP, size_hw=SQUARE_HW), 4),
+    Row("vivit", model("Vivit", VIDEO | {"tubelet_size": [2, 8, 8]}, *CLIP, size_hw=SQUARE_HW), 4),
+    Row("timesformer", model("Timesformer", VIDEO, *CLIP, size_hw=SQUARE_HW), 8),
+    Row("timesformer, joint", model("Timesformer", VIDEO | JOINT, *CLIP, size_hw=SQUARE_HW), 4),
+    Row("timesformer, space", model("Timesformer", VIDEO | SPACE, *CLIP, size_hw=SQUARE_HW), 4),
+]
+ROWS = [*GRIDS, *WINDOWS, *PYRAMIDS, *VIDEOS]

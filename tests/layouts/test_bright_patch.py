@@ -22,17 +22,20 @@ def test_the_token_that_changes_most_is_the_one_at_the_place(row: Row) -> None:
     for number, parts in enumerate(PLACES):
         pixels: Tensor = inputs["pixel_values"]
         picture = number % pixels.shape[1] if pixels.dim() == 5 else 0
-        square = place(parts, pixels, row.corner)
+        square = place(parts, pixels, row)
         bright = run(model, {**inputs, "pixel_values": brightened(pixels, square, picture)})
         assert check(plain, bright, square, picture, row) == row.placed
 
 
-def place(parts: tuple[float, float], pixels: Tensor, corner: int) -> tuple[int, int, int, int]:
+def place(parts: tuple[float, float], pixels: Tensor, row: Row) -> tuple[int, int, int, int]:
     """The square that is made bright: (left, top, right, bottom), inside one cell of 4 pixels."""
-    step = corner or 4
+    step = row.corner or 4
     height, width = pixels.shape[-2:]
-    x, y = (int(part * side / step) * step for part, side in zip(parts, (width, height), strict=True))
-    return (x, y, x + 1, y + 1) if corner else (x + 1, y + 1, x + 3, y + 3)
+    x, y = (
+        int(part * side / step) * step for part, side in zip(parts, (width, height), strict=True)
+    )
+    start = 0 if row.corner else 1
+    return x + start, y + start, x + start + row.side, y + start + row.side
 
 
 def check(
@@ -46,7 +49,7 @@ def check(
             if not tokens.has_places or any(matches(before.layer, glob) for glob in row.skip):
                 continue
             changed = change(before, after, axis)
-            x, y = (square[0] + square[2]) / 2, (square[1] + square[3]) / 2
+            x, y = square[0] + 0.5, square[1] + 0.5
             part, index = tokens.locate(x, y, picture=picture)
             assert divmod(int(changed.argmax()), tokens.count) == (part, index), (before, axis)
             x0, y0, x1, y1 = tokens.part(part).box_xyxy(index)

@@ -1,13 +1,14 @@
 """Recipes for tokens that are a grid over the whole input, in raster order."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform, size_text
 from regard.grid import GridTokens
-from regard.layouts.scene import Scene, Size, ceil_div, floor_div, grid, numbered, pair
+from regard.layouts.scene import Recipe, Scene, Size, ceil_div, floor_div, grid, numbered, pair
 from regard.tokens import Tokens
 
 STRIDES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -79,6 +80,21 @@ class Pooled:
             raise GeometryError(f"{count} tokens are no square of cells")
         height, width = scene.input_hw
         return grid(scene.view(), (side, side), (height / side, width / side))
+
+
+@dataclass(frozen=True)
+class By:
+    """The recipe depends on a setting of the model."""
+
+    setting: str
+    recipes: Mapping[Any, Recipe]
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        value = scene.setting(self.setting)
+        if value not in self.recipes:
+            raise GeometryError(f"no recipe for {self.setting}={value!r}")
+        return self.recipes[value](scene, count)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ tower of a language model, the backbone of a detector) are found under their own
 
 from collections.abc import Mapping
 
-from regard.layouts.grids import Measured, Named, Raster
+from regard.layouts.grids import By, Measured, Named, Pooled, Raster
 from regard.layouts.scene import Recipe
-from regard.layouts.video import CLS_FRAME, Temporal, Tubelets
+from regard.layouts.video import CLS_FRAME, Temporal, TimeFastest, Tubelets
 from regard.layouts.windows import (
     MaskUnits,
     PixelsOfPatches,
@@ -25,7 +25,7 @@ Rules = Mapping[str, Recipe | tuple[Recipe, Recipe]]
 
 CLS = Raster(("cls",), more="register")
 PATCHES = Raster()
-POOLED: Rules = {"head.*": (Named("probe"), PATCHES), "*": PATCHES}
+POOLED: Rules = {"head": (Named("probe"), PATCHES), "*": PATCHES}
 
 TABLE: dict[str, Rules] = {
     "aimv2_vision_model": POOLED,
@@ -50,7 +50,7 @@ TABLE: dict[str, Rules] = {
     "mobilevit": {"*": PixelsOfPatches()},
     "pixio": {"*": Raster(more="cls")},
     "pvt": {"*": Measured(("cls",))},
-    "pvt_v2": {"*": Measured()},
+    "pvt_v2": {"*": (Measured(), By("linear_attention", {True: Pooled(), False: Measured()}))},
     "rf_detr_dinov2": {"*": WindowsWithClass("num_windows", ("cls",))},
     "sam_vision_model": {"*": Windows()},
     "sam_hq_vision_model": {"*": Windows()},
@@ -60,7 +60,17 @@ TABLE: dict[str, Rules] = {
     "swin": {"*": ShiftedWindows()},
     "swin2sr": {"*": ShiftedWindows(merging=False)},
     "swinv2": {"*": ShiftedWindows()},
-    "timesformer": {"*.temporal_attention.*": Temporal(), "*": CLS_FRAME},
+    "timesformer": {
+        "*.temporal_attention.*": Temporal(),
+        "*": By(
+            "attention_type",
+            {
+                "divided_space_time": CLS_FRAME,
+                "space_only": CLS_FRAME,
+                "joint_space_time": TimeFastest(("cls",)),
+            },
+        ),
+    },
     "videomae": {"*": Tubelets()},
     "vit": {"*": CLS},
     "vit_msn": {"*": CLS},
