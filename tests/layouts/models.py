@@ -111,6 +111,7 @@ SWIN = {
     **{"num_heads": [2, 4, 4], "window_size": 3},
 }
 ONE_STAGE = {"patch_size": 1, "depths": [2], "num_heads": [2], "window_size": 8}
+PIXELWISE: dict[str, Any] = {"size_hw": (16, 32), "quiet": "layernorm", "focused": True}
 PYRAMID: dict[str, Any] = {
     **{"hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
     "num_attention_heads": [1, 2, 2, 4],
@@ -184,7 +185,12 @@ WINDOWS = [
     Row("sam2", model("Sam2HieraDet", SAM2, size_hw=PYRAMID_HW, focused=True), 12, corner=32),
     Row("lw_detr", model("LwDetrViT", LW_DETR, size_hw=PYRAMID_HW, ending="Backbone"), 4),
     Row("rf_detr", model("RfDetrDinov2", RF_DETR, size_hw=SQUARE_HW, ending="Backbone"), 4),
-    Row("mobilevit", model("MobileViT", MOBILEVIT, size_hw=(64, 128), focused=True), 18, corner=32),
+    Row(
+        "mobilevit",
+        model("MobileViT", MOBILEVIT, size_hw=(64, 128), focused=True),
+        *(14, 32),
+        skip=("encoder.layer.4.transformer.layer.[12]",),  # two keys: attention moves too much
+    ),
 ]
 PYRAMIDS = [
     Row("pvt", model("Pvt", {"image_size": 64, **PYRAMID}, size_hw=(64, 64)), 8),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import regard
 from regard import Attention, DotProductAttention, Recording
-from regard.scores import MOVING, Part, Scores, apply
+from regard.scores import MOVING, Part, Scores, apply, product_shape
 
 BRIGHT = 30.0
 
@@ -43,12 +43,12 @@ def change(before: Attention, after: Attention, axis: str) -> Tensor:
     for step in before.scores.steps:
         if step.op in MOVING:
             scores = apply(step, scores, Part())
-    scores = scores.reshape(batch, heads, queries, keys)
-    return scores.mean(1).mean(1 if axis == "keys" else 2)
+    whole: Tensor = scores.reshape(batch, heads, queries, keys)
+    return whole.mean(1).mean(1 if axis == "keys" else 2)
 
 
 def _operand(scores: Scores, axis: str) -> Tensor:
     q, k = scores._operands(Part())
-    leading = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+    leading = product_shape(q.shape, k.shape)[:-2]
     operand = q if axis == "queries" else k
     return operand.expand(*leading, *operand.shape[-2:])
