@@ -88,6 +88,11 @@ class GridTokens(Tokens, kind="grid"):
             suffix=suffix,
         )
 
+    @property
+    def pictures(self) -> tuple[int, ...]:
+        """The one picture."""
+        return (0,)
+
     def grid(self, weights: Tensor) -> Tensor:
         """View of the cells' weights, ``(..., rows, columns)``, without prefix and suffix."""
         self._checked(weights)

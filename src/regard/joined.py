@@ -193,14 +193,14 @@ class JoinedTokens(Tokens, kind="joined"):
         placed = [(start, s) for start, s in self._placed() if s.tokens.has_places]
         found = [(at, s) for at, s in placed if s.picture <= picture < s.picture + s.span]
         if not found:
-            there = sorted({s.picture + i for _, s in placed for i in range(s.span)})
-            raise GeometryError(f"no token lies on picture {picture}; there are pictures {there}")
+            raise GeometryError(f"no token lies on picture {picture}, only on {self.pictures}")
         return found
 
     @property
-    def has_places(self) -> bool:
-        """Whether any token lies on a picture."""
-        return any(segment.tokens.has_places for segment in self.segments)
+    def pictures(self) -> tuple[int, ...]:
+        """Numbers of the pictures that segments lie on."""
+        placed = [segment for segment in self.segments if segment.tokens.has_places]
+        return tuple(sorted({s.picture + i for s in placed for i in range(s.span)}))
 
 
 def _joined_name(segment: Segment, name: str) -> str:

@@ -56,9 +56,9 @@ class PartedTokens(Tokens, kind="parted"):
         return dict(sorted(shared, key=lambda item: item[1]))
 
     @property
-    def has_places(self) -> bool:
-        """Whether any token stands for a place on a picture."""
-        return self.base.has_places
+    def pictures(self) -> tuple[int, ...]:
+        """Numbers of the base's pictures."""
+        return self.base.pictures
 
     @property
     def parts(self) -> int:

@@ -45,6 +45,11 @@ class PointTokens(Tokens, kind="points"):
         points: Any = torch.as_tensor(points_xy).tolist()
         return cls(len(points), points_xy=points, view=view)
 
+    @property
+    def pictures(self) -> tuple[int, ...]:
+        """The one picture."""
+        return (0,)
+
     def at(self, x: float, y: float, *, picture: int = 0) -> int:
         """Index of the token whose point is nearest to a point of the original picture."""
         self._check_picture(picture)

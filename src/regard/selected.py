@@ -53,9 +53,9 @@ class SelectedTokens(Tokens, kind="selected"):
         return {names[place]: index for index, place in enumerate(self.order) if place in names}
 
     @property
-    def has_places(self) -> bool:
-        """Whether any token stands for a place on a picture."""
-        return self.base.has_places
+    def pictures(self) -> tuple[int, ...]:
+        """Numbers of the base's pictures."""
+        return self.base.pictures
 
     def to_pixels(
         self,

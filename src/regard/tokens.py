@@ -72,9 +72,14 @@ class Tokens:
         return {self.name(index): index for index in places}
 
     @property
+    def pictures(self) -> tuple[int, ...]:
+        """Numbers of the pictures that tokens stand for places on; empty if none does."""
+        return ()
+
+    @property
     def has_places(self) -> bool:
         """Whether any token stands for a place on a picture."""
-        return type(self).box_xyxy is not Tokens.box_xyxy
+        return bool(self.pictures)
 
     @property
     def parts(self) -> int:

@@ -21,10 +21,12 @@ def run(model: nn.Module, inputs: Mapping[str, Any]) -> Recording:
     return recording
 
 
-def brightened(pixels: Tensor, square: tuple[int, int, int, int], picture: int) -> Tensor:
-    """The pixels with a bright square; `picture` counts frames or crops, where there are any."""
+def brightened(
+    pixels: Tensor, square: tuple[int, int, int, int], picture: int, axis: int | None
+) -> Tensor:
+    """The pixels with a bright square, in one of several pictures along an axis."""
     bright = pixels.clone()
-    target = bright if pixels.dim() == 4 else bright[:, picture]
+    target = bright if axis is None else bright.select(axis, picture)
     left, top, right, bottom = square
     target[..., top:bottom, left:right] += BRIGHT
     return bright

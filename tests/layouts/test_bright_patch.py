@@ -5,7 +5,7 @@ from torch import Tensor
 
 from layouts.models import ROWS, Row
 from layouts.perturbation import brightened, change, run
-from regard import Recording
+from regard import Recording, Tokens
 from regard.layouts.lay_out import lay_out
 from regard.recording import matches
 
@@ -15,15 +15,15 @@ PLACES = ((0.1, 0.15), (0.93, 0.4), (0.4, 0.9))
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_the_token_that_changes_most_is_the_one_at_the_place(row: Row) -> None:
-    model, inputs = row.build()
-    plain = run(model, inputs)
-    unplaced = lay_out(plain, model, inputs)
+    model, pixels, inputs = row.build()
+    plain = run(model, inputs(pixels))
+    unplaced = lay_out(plain, model, inputs(pixels))
     assert {item.layer.split(".")[-1] for item in unplaced} == set(row.unplaced), unplaced
     for number, parts in enumerate(PLACES):
-        pixels: Tensor = inputs["pixel_values"]
-        picture = number % pixels.shape[1] if pixels.dim() == 5 else 0
+        axis = row.picture_axis
+        picture = 0 if axis is None else number % pixels.shape[axis]
         square = place(parts, pixels, row)
-        bright = run(model, {**inputs, "pixel_values": brightened(pixels, square, picture)})
+        bright = run(model, inputs(brightened(pixels, square, picture, axis)))
         assert check(plain, bright, square, picture, row) == row.placed
 
 
@@ -50,10 +50,18 @@ def check(
                 continue
             changed = change(before, after, axis)
             x, y = square[0] + 0.5, square[1] + 0.5
-            part, index = tokens.locate(x, y, picture=picture)
+            part, index = located(tokens, x, y, picture)
             assert divmod(int(changed.argmax()), tokens.count) == (part, index), (before, axis)
             x0, y0, x1, y1 = tokens.part(part).box_xyxy(index)
             assert x0 <= square[0] < square[2] <= x1, (before, axis)
             assert y0 <= square[1] < square[3] <= y1, (before, axis)
             checked += 1
     return checked
+
+
+def located(tokens: Tokens, x: float, y: float, picture: int) -> tuple[int, int]:
+    """Place in the batch and index of the token; a layout of one picture is for each of a batch."""
+    if tokens.pictures == (0,):
+        part, index = tokens.locate(x, y)
+        return picture * tokens.parts + part, index
+    return tokens.locate(x, y, picture=picture)

@@ -14,6 +14,7 @@ from regard.intercept.mode import Interceptor
 from regard.intercept.recorder import Keep, Recorder
 from regard.intercept.report import nothing_recorded, unrecorded
 from regard.intercept.stack import ModuleStack
+from regard.layouts.watch import watching
 from regard.recording import Recording
 
 
@@ -62,7 +63,7 @@ def record(
     interceptor = Interceptor(recorder)
     stack.attach()
     try:
-        with compiled_runs_eagerly(), interceptor:
+        with watching(stack.modules, recording.noted), compiled_runs_eagerly(), interceptor:
             yield recording
     finally:
         stack.detach()

@@ -8,7 +8,7 @@ from typing import Any
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform, size_text
 from regard.grid import GridTokens
-from regard.layouts.scene import Recipe, Scene, Size, ceil_div, floor_div, grid, numbered, pair
+from regard.layouts.scene import Recipe, Scene, Size, ceil_div, floor_div, grid, numbered
 from regard.tokens import Tokens
 
 STRIDES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -24,18 +24,16 @@ class Raster:
         more: What further ones are called, numbered; "" if there are none.
         suffix: What the tokens after the patches are called, numbered.
         suffix_count: Setting that says how many these are; "" for one, called by its name alone.
-        patch: Setting that says the size of a patch.
     """
 
     prefix: tuple[str, ...] = ()
     more: str = ""
     suffix: str = ""
     suffix_count: str = ""
-    patch: str = "patch_size"
 
     def __call__(self, scene: Scene, count: int) -> GridTokens:
         """The layout."""
-        stride = pair(scene.setting(self.patch))
+        stride = scene.patch
         grid_hw = floor_div(scene.input_hw, stride)
         suffix = self._suffix(scene)
         spare = count - math.prod(grid_hw) - len(suffix) - len(self.prefix)

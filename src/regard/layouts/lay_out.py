@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from regard.attention import Attention
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform
 from regard.layouts.scene import Recipe, Scene
 from regard.layouts.table import TABLE, Rules
-from regard.models.family import RecordedCall
+from regard.layouts.video import each_picture
 from regard.recording import Recording, matches
 from regard.tokens import Tokens
 
@@ -70,12 +71,12 @@ def lay_out(
 
 
 def _recipes(
-    call: RecordedCall,
+    call: Attention,
     model: nn.Module,
     inputs: Mapping[str, Any],
     views: Sequence[ViewTransform],
     words: Sequence[str],
-    noted: Mapping[str, Tensor],
+    noted: Mapping[str, Sequence[Tensor]],
 ) -> tuple[tuple[Recipe, Recipe], Scene]:
     """The recipes of the outermost module around the call that the table knows."""
     known = []
@@ -97,7 +98,7 @@ def _recipes(
 
 def _both(recipes: tuple[Recipe, Recipe], scene: Scene) -> tuple[Tokens, Tokens]:
     batch, _, queries, keys = scene.call.shape
-    found = recipes[0](scene, queries), recipes[1](scene, keys)
+    found = _axis(recipes[0], scene, queries), _axis(recipes[1], scene, keys)
     for tokens, count, axis in zip(found, (queries, keys), ("queries", "keys"), strict=True):
         tokens.check(count, where=f"layer {scene.call.layer!r}", axis=axis)
         if batch % tokens.parts:
@@ -106,6 +107,14 @@ def _both(recipes: tuple[Recipe, Recipe], scene: Scene) -> tuple[Tokens, Tokens]
                 f"{tokens.parts} windows that its input makes"
             )
     return found
+
+
+def _axis(recipe: Recipe, scene: Scene, count: int) -> Tokens:
+    """The layout of an axis; one for each picture of a batch whose views differ."""
+    tokens, pictures = recipe(scene, count), len(scene.views)
+    if pictures > 1 and tokens.pictures == (0,) and tokens.parts == 1:
+        return each_picture(recipe, scene, count, pictures, "picture {}")
+    return tokens
 
 
 def _matching(rules: Rules, path: str) -> Recipe | tuple[Recipe, Recipe] | None:

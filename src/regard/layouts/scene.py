@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
 
+from regard.attention import Attention
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform, size_text
 from regard.grid import GridTokens
-from regard.models.family import RecordedCall
 from regard.tokens import Tokens
 
 Size = tuple[int, int]
@@ -35,7 +35,7 @@ class Scene:
         noted: What was noted while the model ran, by module path.
     """
 
-    call: RecordedCall
+    call: Attention
     model: nn.Module
     owner: nn.Module
     path: str
@@ -43,7 +43,7 @@ class Scene:
     inputs: Mapping[str, Any]
     views: Sequence[ViewTransform] = ()
     words: Sequence[str] = ()
-    noted: Mapping[str, Tensor] = field(default_factory=dict)
+    noted: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
 
     @cached_property
     def pixels_shape(self) -> tuple[int, ...]:
@@ -65,10 +65,8 @@ class Scene:
 
     @property
     def frames(self) -> int:
-        """Number of frames of a video that went in, (batch, frames, 3, height, width)."""
-        if len(self.pixels_shape) != 5:
-            raise GeometryError(f"pixels of shape {self.pixels_shape}, expected a video's 5 axes")
-        return self.pixels_shape[1]
+        """Number of frames that went in: (batch, frames, 3, height, width), or one video's."""
+        return self.pixels_shape[-4]
 
     def view(self, input_hw: Size | None = None, picture: int = 0) -> ViewTransform:
         """Where a picture's input pixels lie on its original; on themselves if not told."""
@@ -83,6 +81,10 @@ class Scene:
             )
         return view
 
+    def of_picture(self, picture: int) -> "Scene":
+        """The same, seen from one picture of several."""
+        return self if len(self.views) < 2 else replace(self, views=(self.views[picture],))
+
     def around(self, *attributes: str) -> Any:
         """The innermost module around the call that has these attributes."""
         path = self.call.layer
@@ -93,6 +95,27 @@ class Scene:
             if not path:
                 raise GeometryError(f"no module around {self.call.layer!r} has {attributes}")
             path = path.rpartition(".")[0]
+
+    def note(self) -> Tensor:
+        """What the one watched module decided in this call's pass through the model."""
+        notes = [list(found) for found in self.noted.values() if found]
+        if len(notes) != 1:
+            raise GeometryError(
+                f"{type(self.owner).__name__} chooses its tokens while it runs, and that was "
+                f"noted in {len(notes)} places: lay out the recording that `record` gave"
+            )
+        passes = notes[0]
+        return passes[self.call.axes["forward"] if len(passes) > 1 else 0].cpu()
+
+    @property
+    def cells(self) -> Size:
+        """Rows and columns of whole patches of the input."""
+        return floor_div(self.input_hw, self.patch)
+
+    @property
+    def patch(self) -> Size:
+        """Height and width of a patch, also where a tubelet's shape includes them."""
+        return pair(getattr(self.config, "patch_size", None) or self.setting("tubelet_size"))
 
     def setting(self, name: str, default: Any = None) -> Any:
         """A value of the owner's config, or of the owner itself."""

@@ -1,13 +1,13 @@
 """Recipes for videos: frames one after another, or each attending by itself."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from regard.joined import JoinedTokens, Segment
 from regard.layouts.grids import Raster
-from regard.layouts.scene import Recipe, Scene, Size, floor_div, grid, pair
+from regard.layouts.scene import Recipe, Scene, grid
 from regard.layouts.windows import parted, selected
 from regard.tokens import Tokens
 
@@ -58,22 +58,25 @@ class PerFrame:
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
-        frames = scene.frames
-        base = JoinedTokens.of(
-            Segment(f"frame {i}", _of_picture(self.frame, scene, count, i), i)
-            for i in range(frames)
-        )
-        return parted(base, torch.arange(base.count).reshape(frames, count))
+        return each_picture(self.frame, scene, count, scene.frames, "frame {}")
+
+
+def each_picture(recipe: Recipe, scene: Scene, count: int, pictures: int, name: str) -> Tokens:
+    """The layout of a batch of pictures, each by itself, each with its own view."""
+    base = JoinedTokens.of(
+        Segment(name.format(i), recipe(scene.of_picture(i), count), i) for i in range(pictures)
+    )
+    return parted(base, torch.arange(base.count).reshape(pictures, count))
 
 
 def clip(scene: Scene, prefix: tuple[str, ...]) -> JoinedTokens:
     """All tokens of a video, in the order of time, rows, columns."""
-    length, patch = _tubelet(scene), _patch(scene)
+    length = _tubelet(scene)
     times = scene.frames // length
     segments = [Segment("", Tokens(len(prefix), prefix=prefix))] if prefix else []
     for i in range(times):
         view = scene.view(picture=i * length)
-        cells = grid(view, floor_div(scene.input_hw, patch), patch)
+        cells = grid(view, scene.cells, scene.patch)
         segments.append(Segment(_frame_name(i, length), cells, i * length, length))
     return JoinedTokens.of(segments)
 
@@ -81,11 +84,6 @@ def clip(scene: Scene, prefix: tuple[str, ...]) -> JoinedTokens:
 def _by_place(scene: Scene, base: Tokens, named: int) -> Tensor:
     times = scene.frames // _tubelet(scene)
     return torch.arange(named, base.count).reshape(times, -1).T
-
-
-def _patch(scene: Scene) -> Size:
-    sizes = getattr(scene.config, "patch_size", None) or scene.setting("tubelet_size")
-    return pair(sizes)
 
 
 def _tubelet(scene: Scene) -> int:
@@ -97,11 +95,6 @@ def _tubelet(scene: Scene) -> int:
 def _frame_name(index: int, length: int) -> str:
     first = index * length
     return f"frame {first}" if length == 1 else f"frames {first}-{first + length - 1}"
-
-
-def _of_picture(recipe: Recipe, scene: Scene, count: int, picture: int) -> Tokens:
-    views = scene.views[picture : picture + 1] if len(scene.views) > 1 else scene.views
-    return recipe(replace(scene, views=views), count)
 
 
 CLS_FRAME = PerFrame(Raster(("cls",)))

@@ -65,8 +65,7 @@ class Windows:
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
         side = int(getattr(scene.around(self.window), self.window))
-        cells = math.prod(floor_div(scene.input_hw, pair(scene.setting("patch_size"))))
-        base = Raster(patch="patch_size")(scene, cells)
+        base = Raster()(scene, math.prod(scene.cells))
         return base if side == 0 else parted(base, orders.windows(base.grid_hw, pair(side)))
 
 
@@ -149,7 +148,7 @@ class WindowsWithClass:
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
-        patch, side = pair(scene.setting("patch_size")), int(scene.setting(self.side))
+        patch, side = scene.patch, int(scene.setting(self.side))
         cells = grid(scene.view(), floor_div(scene.input_hw, patch), patch)
         window = floor_div(cells.grid_hw, (side, side))
         named = side * side * len(self.prefix)
