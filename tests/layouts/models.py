@@ -297,24 +297,91 @@ def speaker(
     ending: str = "Model",
     size_hw: tuple[int, int] = SQUARE_HW,
     inputs: Mapping[str, Any] | None = None,
+    text: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Callable[[], Built]:
     """A language model with a vision tower."""
 
     def build() -> Built:
-        config = getattr(hf, f"{name}Config")(vision_config=vision, text_config=LLAMA, **settings)
+        config = getattr(hf, f"{name}Config")(
+            vision_config=vision,
+            text_config=text or LLAMA,
+            image_token_id=IMAGE,
+            **settings,
+        )
         torch.manual_seed(0)
         made = getattr(hf, f"{name}{ending}")(config).eval()
+        with torch.no_grad():
+            for parameter in made.parameters():
+                if parameter.dim() == 2 and not parameter.any():  # projections that begin at zero
+                    parameter.normal_(std=0.1)
         more = {"input_ids": ids, **(inputs or {})}
         return made, pixels(*leading, size_hw=size_hw), lambda p: {"pixel_values": p, **more}
 
     return build
 
 
-PLACEHOLDER = {"image_token_id": IMAGE}
+def merge_blocks(pictures: Tensor, *, patch: int = 8, merge: int = 2, times: int = 2) -> Tensor:
+    """Pictures as Qwen2-VL takes them: patches by merge blocks, each said twice for two frames."""
+    n, channels, height, width = pictures.shape
+    rows, columns = height // patch // merge, width // patch // merge
+    cut = pictures.reshape(n, channels, rows, merge, patch, columns, merge, patch)
+    cut = cut.permute(0, 2, 5, 3, 6, 1, 4, 7)  # n, rows, columns, merge, merge, c, patch, patch
+    flat = cut.reshape(-1, channels, 1, patch, patch).expand(-1, -1, times, -1, -1)
+    return flat.reshape(len(flat), -1)
+
+
+def qwen(name: str, vision: dict[str, Any], text: dict[str, Any]) -> Callable[[], Built]:
+    """A language model of the Qwen-VL kind, with two pictures of 48 x 80 pixels."""
+
+    def build() -> Built:
+        config = getattr(hf, f"{name}Config")(
+            vision_config=vision, text_config=text, image_token_id=IMAGE, vision_start_token_id=3
+        )
+        torch.manual_seed(0)
+        made = getattr(hf, f"{name}Model")(config).eval()
+        thw = torch.tensor([[1, 6, 10], [1, 6, 10]])
+        ids = prompt(15, 15)
+        more = {"input_ids": ids, "image_grid_thw": thw}
+        more["mm_token_type_ids"] = (ids == IMAGE).int()
+        return made, pixels(2), lambda p: {"pixel_values": merge_blocks(p), **more}
+
+    return build
+
+
+ROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
+QWEN_TEXT = {**LLAMA, "model_type": "", "rope_parameters": ROPE}
+QWEN2 = {"embed_dim": 32, "hidden_size": 32, "depth": 2, "num_heads": 4, "patch_size": 8}
+QWEN25 = {
+    **{"hidden_size": 32, "out_hidden_size": 32, "depth": 2, "num_heads": 4, "patch_size": 8},
+    **{"window_size": 32, "fullatt_block_indexes": [1], "intermediate_size": 32},
+}
+QWEN3 = {
+    **{"hidden_size": 32, "out_hidden_size": 32, "depth": 2, "num_heads": 4, "patch_size": 8},
+    **{"deepstack_visual_indexes": [0], "intermediate_size": 32, "num_position_embeddings": 36},
+}
+WIDTH, NINE, HALF = {"projection_dim": 32}, {"mm_tokens_per_image": 9}, {"scale_factor": 2}
 CLIP_TOWER = {**SQUARE, "model_type": "clip_vision_model"}
 SIGLIP_TOWER = {**SQUARE, "model_type": "siglip_vision_model"}
+GEMMA = {**LLAMA, "model_type": "gemma", "head_dim": 8}
+INTERN = {**SQUARE, "image_size": [48, 48], "patch_size": [8, 8], "model_type": "internvl_vision"}
+IDEFICS3 = {**SQUARE, "model_type": "idefics3_vision"}
+SMOLVLM = {**SQUARE, "model_type": "smolvlm_vision"}
+GEMMA3 = {**GEMMA, "model_type": "gemma3_text"}
+THREE = {**CLIP_TOWER, "num_hidden_layers": 3}
 SPEAKERS = [
-    Row("llava", speaker("Llava", CLIP_TOWER, prompt(36, 36), 2, **PLACEHOLDER), 8, picture_axis=0),
+    Row("llava", speaker("Llava", CLIP_TOWER, prompt(36, 36), 2), 8, picture_axis=0),
+    Row("vipllava", speaker("VipLlava", THREE, prompt(36), vision_feature_layers=[-1, -2]), 10),
+    Row("paligemma", speaker("PaliGemma", SIGLIP_TOWER, prompt(36), text=GEMMA, **WIDTH), 9),
+    Row("gemma3", speaker("Gemma3", SIGLIP_TOWER, prompt(9), text=GEMMA3, **NINE), 9),
+    Row("idefics3", speaker("Idefics3", IDEFICS3, prompt(9, 9), 1, 2, **HALF), 8, picture_axis=1),
+    Row("smolvlm", speaker("SmolVLM", SMOLVLM, prompt(9, 9), 1, 2, **HALF), 8, picture_axis=1),
+    Row("internvl", speaker("InternVL", INTERN, prompt(9), downsample_ratio=0.5), 8),
+    Row("aya", speaker("AyaVision", SIGLIP_TOWER, prompt(9), downsample_factor=2), 9),
+    Row("cohere2", speaker("Cohere2Vision", SIGLIP_TOWER, prompt(9), downsample_factor=2), 9),
+    Row("deepseek vl", speaker("DeepseekVL", SIGLIP_TOWER, prompt(36)), 9),
+    Row("qwen2_vl", qwen("Qwen2VL", QWEN2, QWEN_TEXT), 8, picture_axis=0),
+    Row("qwen2_5_vl", qwen("Qwen2_5_VL", QWEN25, QWEN_TEXT), 8, picture_axis=0),
+    Row("qwen3_vl", qwen("Qwen3VL", QWEN3, QWEN_TEXT), 8, picture_axis=0),
 ]
 ROWS = [*GRIDS, *WINDOWS, *PYRAMIDS, *VIDEOS, *SPEAKERS]

@@ -6,6 +6,7 @@ from torch import Tensor
 from layouts.models import ROWS, Row
 from layouts.perturbation import brightened, change, run
 from regard import Recording, Tokens
+from regard.errors import GeometryError
 from regard.layouts.lay_out import lay_out
 from regard.recording import matches
 
@@ -50,7 +51,11 @@ def check(
                 continue
             changed = change(before, after, axis)
             x, y = square[0] + 0.5, square[1] + 0.5
-            part, index = located(tokens, x, y, picture)
+            try:
+                part, index = located(tokens, x, y, picture)
+            except GeometryError as error:
+                assert "lies in another window" in str(error)  # noqa: PT017
+                continue  # the layer makes one call a window, and the place is in another one
             assert divmod(int(changed.argmax()), tokens.count) == (part, index), (before, axis)
             x0, y0, x1, y1 = tokens.part(part).box_xyxy(index)
             assert x0 <= square[0] < square[2] <= x1, (before, axis)
