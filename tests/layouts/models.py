@@ -384,4 +384,190 @@ SPEAKERS = [
     Row("qwen2_5_vl", qwen("Qwen2_5_VL", QWEN25, QWEN_TEXT), 8, picture_axis=0),
     Row("qwen3_vl", qwen("Qwen3VL", QWEN3, QWEN_TEXT), 8, picture_axis=0),
 ]
-ROWS = [*GRIDS, *WINDOWS, *PYRAMIDS, *VIDEOS, *SPEAKERS]
+
+
+def wrapped(
+    build: Callable[[], nn.Module],
+    inputs: Inputs,
+    *leading: int,
+    size_hw: tuple[int, int] = SIZE_HW,
+) -> Callable[[], Built]:
+    """Any model."""
+
+    def built() -> Built:
+        torch.manual_seed(0)
+        return build().eval(), pixels(*leading, size_hw=size_hw), inputs
+
+    return built
+
+
+def patch_rows(pictures: Tensor, patch: int = 8) -> Tensor:
+    """Pictures as a row for each patch: (batch, patches, patch * patch * channels)."""
+    n, channels, height, width = pictures.shape
+    cut = pictures.reshape(n, channels, height // patch, patch, width // patch, patch)
+    return cut.permute(0, 2, 4, 3, 5, 1).reshape(n, -1, patch * patch * channels)
+
+
+def naflex(pictures: Tensor) -> dict[str, Tensor]:
+    """A picture of 6 x 8 patches with padding after it, and one of 6 x 10."""
+    rows = patch_rows(pictures)
+    narrow = patch_rows(pictures[:1, ..., :64])
+    rows[:1] = torch.cat([narrow, torch.zeros_like(rows[:1, : 60 - 48])], dim=1)
+    mask = torch.ones(2, 60)
+    mask[0, 48:] = 0
+    shapes = torch.tensor([[6, 8], [6, 10]])
+    return {"pixel_values": rows, "pixel_attention_mask": mask, "spatial_shapes": shapes}
+
+
+def rows_and_columns(pictures: Tensor) -> dict[str, Tensor]:
+    """Pix2Struct's patches, with their rows and columns, in reversed order."""
+    rows, ids = patch_rows(pictures), torch.cartesian_prod(torch.arange(1, 7), torch.arange(1, 11))
+    given = torch.cat([ids[None].float(), rows], dim=2).flip(1)
+    return {"flattened_patches": given, "attention_mask": torch.ones(1, 60)}
+
+
+def patched(name: str, inputs: Inputs, *leading: int, **config: Any) -> Callable[[], Built]:
+    """A model that takes rows of patches."""
+    return wrapped(
+        lambda: getattr(hf, f"{name}Model")(getattr(hf, f"{name}Config")(**config)),
+        inputs,
+        *leading,
+    )
+
+
+def resnet() -> Any:
+    return hf.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1], layer_type="basic"
+    )
+
+
+DETR: dict[str, Any] = {
+    **{"use_timm_backbone": False, "use_pretrained_backbone": False, "d_model": 32},
+    **{"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "num_queries": 5},
+    **{"decoder_attention_heads": 4, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
+}
+
+
+def detr(name: str) -> Callable[[], Built]:
+    return wrapped(
+        lambda: focused(
+            getattr(hf, f"{name}Model")(
+                getattr(hf, f"{name}Config")(backbone_config=resnet(), **DETR)
+            )
+        ),
+        lambda p: {"pixel_values": p},
+        size_hw=(96, 160),
+    )
+
+
+def focused(network: nn.Module) -> nn.Module:
+    focus(network)
+    return network
+
+
+def text_ids(count: int = 5) -> Tensor:
+    return torch.arange(3, 3 + count)[None]
+
+
+def with_text(
+    name: str,
+    config: Mapping[str, Any],
+    *leading: int,
+    ending: str = "Model",
+    size_hw: tuple[int, int] = SQUARE_HW,
+    **inputs: Any,
+) -> Callable[[], Built]:
+    return model(
+        name, config, *leading, ending=ending, size_hw=size_hw, input_ids=text_ids(), **inputs
+    )
+
+
+TOWER = {**SQUARE}
+PAIR = {"vision_config": SQUARE, "text_config": TEXT, "projection_dim": 16}
+BLIP = {
+    "vision_config": SQUARE,
+    "text_config": TEXT | {"encoder_hidden_size": 32, "projection_dim": 16, "is_decoder": True},
+    "projection_dim": 16,
+}
+DEPTH_PRO = {
+    "patch_size": 16,
+    "fusion_hidden_size": 16,
+    "intermediate_hook_ids": [1],
+    "intermediate_feature_dims": [16],
+    "scaled_images_feature_dims": [16, 16, 16],
+    "merge_padding_value": 0,
+    **{
+        f"{part}_model_config": {"model_type": "dinov2", **SMALL, "patch_size": 4, "image_size": 16}
+        for part in ("image", "patch", "fov")
+    },
+}
+MLLAMA = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_global_layers": 1,
+    "attention_heads": 4,
+    "intermediate_size": 32,
+    "image_size": 48,
+    "patch_size": 8,
+    "max_num_tiles": 2,
+    "supported_aspect_ratios": [[1, 1], [1, 2], [2, 1]],
+    "intermediate_layers_indices": [0],
+    "vision_output_dim": 64,
+}
+TILES = {"aspect_ratio_ids": torch.tensor([[2]]), "aspect_ratio_mask": torch.ones(1, 1, 2)}
+RAGGED = [
+    Row("vit_mae", model("ViTMAE", {**WIDE, "mask_ratio": 0.0}), 4),
+    Row("vilt", with_text("Vilt", {**SQUARE, "vocab_size": 50}, size_hw=(48, 32)), 4),
+    Row(
+        "siglip2 naflex",
+        patched("Siglip2Vision", naflex, 2, **{**SMALL, "num_patches": 36}),
+        5,
+        picture_axis=0,
+    ),
+    Row(
+        "pix2struct",
+        patched(
+            "Pix2StructVision",
+            rows_and_columns,
+            **{**SMALL, "patch_embed_hidden_size": 192, "d_ff": 32, "d_kv": 8, "seq_len": 60},
+        ),
+        4,
+    ),
+    Row(
+        "pixtral",
+        model(
+            "PixtralVision",
+            {**SQUARE, "image_size": 96, "head_dim": 8},
+            2,
+            image_sizes=torch.tensor([[48, 80], [48, 80]]),
+        ),
+        4,
+        picture_axis=0,
+    ),
+    Row(
+        "mllama",
+        model("MllamaVision", MLLAMA, 1, 1, 2, size_hw=SQUARE_HW, **TILES),
+        6,
+        picture_axis=2,
+    ),
+    Row("depth_pro", model("DepthPro", DEPTH_PRO, size_hw=(64, 64)), 8),
+    Row("swin, two pictures", model("Swin", SWIN, 2), 12, picture_axis=0),
+]
+PAIRS = [
+    Row(
+        "layoutlmv3",
+        with_text(
+            "LayoutLMv3",
+            {**SQUARE, **TEXT, "input_size": 48, "coordinate_size": 4, "shape_size": 8},
+        ),
+        4,
+    ),
+    Row("git", with_text("Git", {**TEXT, "vision_config": SQUARE}), 8),
+    Row("blip", with_text("Blip", BLIP, ending="ForConditionalGeneration"), 6),
+    Row("clip, both", with_text("CLIP", PAIR), 4),
+    Row("owlvit", with_text("OwlViT", PAIR), 4),
+    Row("detr", detr("Detr"), 3, corner=32),
+    Row("conditional detr", detr("ConditionalDetr"), 3, corner=32),
+    Row("table transformer", detr("TableTransformer"), 3, corner=32),
+]
+ROWS = [*GRIDS, *WINDOWS, *PYRAMIDS, *VIDEOS, *SPEAKERS, *RAGGED, *PAIRS]

@@ -12,7 +12,7 @@ from regard.errors import GeometryError
 from regard.grid import GridTokens
 from regard.joined import JoinedTokens, Segment
 from regard.layouts import orders
-from regard.layouts.scene import Scene, Size, ceil_div, floor_div, grid, pair
+from regard.layouts.scene import Scene, Size, ceil_div, floor_div, grid
 from regard.layouts.windows import selected
 from regard.tokens import Tokens
 
@@ -29,7 +29,7 @@ def pictures(scene: Scene, total: int) -> list[Segment]:
 
 def merged(scene: Scene, count: int, picture: int) -> GridTokens:
     """The grid of patches of a picture, merged or pooled until this many tokens are left."""
-    patch, view = _patch(scene), scene.view(picture=picture)
+    patch, view = scene.patch, scene.view(picture=picture)
     for factor in range(1, 17):
         stride = (patch[0] * factor, patch[1] * factor)
         for grid_hw in (floor_div(view.input_hw, stride), ceil_div(view.input_hw, stride)):
@@ -47,7 +47,7 @@ def any_resolution(scene: Scene, total: int) -> list[Segment]:
 
     Source: Liu et al. 2024, "LLaVA-NeXT"; `pack_image_features` of transformers.
     """
-    side, patch = scene.pixels_shape[-1], _patch(scene)[0]
+    side, patch = scene.pixels_shape[-1], scene.patch[0]
     cells = side // patch
     found = []
     for i, size in enumerate(scene.inputs["image_sizes"].tolist()):
@@ -89,7 +89,7 @@ class Packed:
 
     def __call__(self, scene: Scene, total: int) -> list[Segment]:
         """One segment for each frame of each picture, after merging."""
-        merge = int(_vision(scene).spatial_merge_size)
+        merge = int(scene.vision.spatial_merge_size)
         return [segment for segment, _ in _grids(scene, merge)]
 
 
@@ -141,7 +141,7 @@ def _chunk(scene: Scene, order: Tensor, lengths: list[int], count: int) -> Tenso
 def _grids(scene: Scene, merge: int) -> Iterator[tuple[Segment, Size]]:
     """The frames of all pictures: their segments after merging, rows and columns."""
     name, thw = _thw(scene)
-    vision = _vision(scene)
+    vision = scene.vision
     patch = int(vision.patch_size)
     span = int(getattr(vision, "temporal_patch_size", 1)) if name == "frame" else 1
     picture = 0
@@ -162,14 +162,6 @@ def _thw(scene: Scene) -> tuple[str, Tensor]:
         if scene.inputs.get(key) is not None:
             return name, scene.inputs[key]
     raise GeometryError("the inputs have no image_grid_thw or video_grid_thw to lay tokens out by")
-
-
-def _vision(scene: Scene) -> Any:
-    return getattr(scene.config, "vision_config", scene.config)
-
-
-def _patch(scene: Scene) -> Size:
-    return pair(_vision(scene).patch_size)
 
 
 def _block(scene: Scene) -> int:

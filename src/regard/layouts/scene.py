@@ -63,6 +63,16 @@ class Scene:
         height, width = self.pixels_shape[-2:]
         return height, width
 
+    def given(self, name: str) -> Tensor:
+        """An input that the layout depends on."""
+        value = self.inputs.get(name)
+        if not isinstance(value, Tensor):
+            raise GeometryError(
+                f"the inputs have no tensor {name}, which says where tokens lie; there are "
+                f"{sorted(self.inputs)}: pass what the model was called with"
+            )
+        return value.cpu()
+
     @property
     def frames(self) -> int:
         """Number of frames that went in: (batch, frames, 3, height, width), or one video's."""
@@ -115,7 +125,19 @@ class Scene:
     @property
     def patch(self) -> Size:
         """Height and width of a patch, also where a tubelet's shape includes them."""
-        return pair(getattr(self.config, "patch_size", None) or self.setting("tubelet_size"))
+        for name in ("patch_size", "tubelet_size"):
+            size = getattr(self.vision, name, None) or getattr(self.owner, name, None)
+            if size is not None:
+                return pair(size)
+        raise GeometryError(f"{type(self.owner).__name__} does not say its patch_size")
+
+    @property
+    def vision(self) -> Any:
+        """The config of the part that sees pixels: the owner's own, where it has no parts."""
+        for name in ("vision_config", "encoder"):
+            if getattr(self.config, name, None) is not None:
+                return getattr(self.config, name)
+        return self.config
 
     def setting(self, name: str, default: Any = None) -> Any:
         """A value of the owner's config, or of the owner itself."""

@@ -12,6 +12,15 @@ from collections.abc import Mapping
 from regard.layouts.grids import By, Measured, Named, Pooled, Raster
 from regard.layouts.images import MergeBlocks, Packed, any_resolution, pictures
 from regard.layouts.keypoints import Keypoints
+from regard.layouts.ragged import (
+    OneAfterAnother,
+    OverlappingCrops,
+    Resized,
+    RowsAndColumns,
+    SpatialShapes,
+    Tiles,
+    merged_pictures,
+)
 from regard.layouts.scene import Recipe
 from regard.layouts.sequences import (
     Kept,
@@ -38,6 +47,7 @@ Rules = Mapping[str, Recipe | tuple[Recipe, Recipe]]
 CLS = Raster(("cls",), more="register")
 PATCHES = Raster()
 WORDS = Words()
+LATENTS = Named("latent")
 QUERIES = Named("query")
 POOLED: Rules = {"head": (Named("probe"), PATCHES), "*": PATCHES}
 TEXT = {"text_model": WORDS}
@@ -80,7 +90,11 @@ TABLE: dict[str, Rules] = {
     "data2vec-vision": {"*": CLS},
     "deepseek_vl": PROMPT,
     "deit": {"*": Raster(("cls", "distillation"))},
-    "depth_pro": {"depth_estimation": CLS},
+    "depth_pro": {
+        "*patch_encoder": OverlappingCrops(),
+        "*image_encoder": Resized("image_model_config"),
+        "*fov_model": Resized("fov_model_config"),
+    },
     "detr": DETR,
     "dinov2": {"*": CLS},
     "dinov2_with_registers": {"*": CLS},
@@ -90,7 +104,7 @@ TABLE: dict[str, Rules] = {
     "flava": {"image_model": CLS, "text_model": WORDS},
     "flava_image_model": {"*": CLS},
     "gemma3": PROMPT,
-    "git": {"*.encoder": CLS_WORDS, "encoder": CLS_WORDS},
+    "git": {"*image_encoder": CLS, "*encoder": CLS_WORDS},
     "git_vision_model": {"*": CLS},
     "glm4v": PACKED,
     "glm4v_vision": {"*": MergeBlocks()},
@@ -115,6 +129,9 @@ TABLE: dict[str, Rules] = {
     "maskformer-swin": {"*": ShiftedWindows()},
     "metaclip_2": TEXT,
     "metaclip_2_vision_model": {"*": CLS},
+    "mistral3": {"language_model": Placeholders(merged_pictures)},
+    "mllama": {"language_model.*.cross_attn": (WORDS, Tiles()), "language_model": WORDS},
+    "mllama_vision_model": {"*": Tiles(multiple=8)},
     "mlcd_vision_model": {"*": CLS},
     "mobilevit": {"*": PixelsOfPatches()},
     "owlv2": TEXT,
@@ -122,6 +139,17 @@ TABLE: dict[str, Rules] = {
     "owlvit": TEXT,
     "owlvit_vision_model": {"*": CLS},
     "paligemma": PROMPT,
+    "perceiver": {
+        "*encoder.cross_attention": (LATENTS, Measured()),
+        "*encoder.self_attends": LATENTS,
+        "*decoder": (QUERIES, LATENTS),
+    },
+    "pix2struct": {
+        "decoder.*.encoder_decoder_attention": (WORDS, RowsAndColumns()),
+        "decoder": WORDS,
+    },
+    "pix2struct_vision_model": {"*": RowsAndColumns()},
+    "pixtral": {"*": OneAfterAnother()},
     "pixio": {"*": Raster(more="cls")},
     "pvt": {"*": Measured(("cls",))},
     "pvt_v2": {
@@ -140,6 +168,8 @@ TABLE: dict[str, Rules] = {
     "sam_vision_model": {"*": Windows()},
     "segformer": {"*": Measured()},
     "siglip": TEXT,
+    "siglip2": TEXT,
+    "siglip2_vision_model": {"*head": (Named("probe"), SpatialShapes()), "*": SpatialShapes()},
     "siglip_vision_model": POOLED,
     "smolvlm": {"text_model": Placeholders(pictures)},
     "smolvlm_vision": {"*": PATCHES},
