@@ -16,24 +16,37 @@ if TYPE_CHECKING:
     from regard.grid import GridTokens
     from regard.intercept.record import record
     from regard.inventory import layers
+    from regard.joined import JoinedTokens, Segment
+    from regard.layouts.lay_out import lay_out
     from regard.models.registry import load as load_model
+    from regard.parted import PartedTokens
     from regard.photo import PhotoAttention, image
+    from regard.points import PointTokens
     from regard.recording import Recording
     from regard.render import Look, Picture
+    from regard.selected import SelectedTokens
     from regard.tokens import Tokens
+    from regard.words import WordTokens
 
 _HOME = {
     "Attention": "regard.attention:Attention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
     "GridTokens": "regard.grid:GridTokens",
+    "JoinedTokens": "regard.joined:JoinedTokens",
     "Look": "regard.render:Look",
+    "PartedTokens": "regard.parted:PartedTokens",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
+    "PointTokens": "regard.points:PointTokens",
     "Recording": "regard.recording:Recording",
+    "Segment": "regard.joined:Segment",
+    "SelectedTokens": "regard.selected:SelectedTokens",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
+    "WordTokens": "regard.words:WordTokens",
     "image": "regard.photo:image",
+    "lay_out": "regard.layouts.lay_out:lay_out",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
@@ -46,13 +59,20 @@ __all__ = [
     "DotProductAttention",
     "ExplicitAttention",
     "GridTokens",
+    "JoinedTokens",
     "Look",
+    "PartedTokens",
     "PhotoAttention",
     "Picture",
+    "PointTokens",
     "Recording",
+    "Segment",
+    "SelectedTokens",
     "Tokens",
     "ViewTransform",
+    "WordTokens",
     "image",
+    "lay_out",
     "layers",
     "load_model",
     "record",

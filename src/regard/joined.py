@@ -119,6 +119,10 @@ class JoinedTokens(Tokens, kind="joined"):
         Raises:
             GeometryError: The point is outside the picture, or no segment saw it.
         """
+        return self.all_at(x, y, picture=picture)[0]
+
+    def all_at(self, x: float, y: float, *, picture: int = 0) -> list[int]:
+        """Indices of the tokens at a point, of every segment that saw it, smallest region first."""
         found: list[tuple[float, int]] = []
         refusal: GeometryError | None = None
         for start, segment in self._on(picture):
@@ -130,7 +134,7 @@ class JoinedTokens(Tokens, kind="joined"):
         if not found:
             assert refusal is not None
             raise refusal
-        return min(found)[1]
+        return [index for _, index in sorted(found)]
 
     def box_xyxy(self, index: int) -> Box:
         """Region of a token on its picture, in original pixels."""

@@ -75,12 +75,13 @@ class PartedTokens(Tokens, kind="parted"):
         Raises:
             GeometryError: Nobody saw the point, or the token there is in no part.
         """
-        place = self.base.at(x, y, picture=picture)
-        for part, order in enumerate(self.orders):
-            if place in order:
-                return part, order.index(place)
+        places = self.base.all_at(x, y, picture=picture)
+        for place in places:
+            for part, order in enumerate(self.orders):
+                if place in order:
+                    return part, order.index(place)
         raise GeometryError(
-            f"({x:g}, {y:g}) is {self.base.name(place)!r}, which is in none of the "
+            f"({x:g}, {y:g}) is {self.base.name(places[0])!r}, which is in none of the "
             f"{self.parts} parts: it was dropped"
         )
 

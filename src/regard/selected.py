@@ -77,13 +77,14 @@ class SelectedTokens(Tokens, kind="selected"):
         Raises:
             GeometryError: Nobody saw the point, or the token there is none of these.
         """
-        place = self.base.at(x, y, picture=picture)
-        if place not in self.order:
-            raise GeometryError(
-                f"({x:g}, {y:g}) is {self.base.name(place)!r}, which is none of the "
-                f"{self.count} tokens here: it was dropped, or lies in another window"
-            )
-        return self.order.index(place)
+        places = self.base.all_at(x, y, picture=picture)
+        for place in places:
+            if place in self.order:
+                return self.order.index(place)
+        raise GeometryError(
+            f"({x:g}, {y:g}) is {self.base.name(places[0])!r}, which is none of the "
+            f"{self.count} tokens here: it was dropped, or lies in another window"
+        )
 
     def box_xyxy(self, index: int) -> Box:
         """Region of a token, in original pixels.

@@ -125,6 +125,10 @@ class Tokens:
         """Index of the token at a point; see `GridTokens.at`. Refused here."""
         self._refuse_place("be found by a point")
 
+    def all_at(self, x: float, y: float, *, picture: int = 0) -> list[int]:
+        """Indices of every token at a point, the smallest region first; one, where none overlap."""
+        return [self.at(x, y, picture=picture)]
+
     def locate(self, x: float, y: float, *, picture: int = 0) -> tuple[int, int]:
         """Part and index of the token at a point: which window, and which token in it."""
         return 0, self.at(x, y, picture=picture)

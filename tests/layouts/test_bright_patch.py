@@ -3,8 +3,9 @@
 import pytest
 from torch import Tensor
 
-from layouts.models import ROWS, Row
+from layouts.models import Row
 from layouts.perturbation import brightened, change, run
+from layouts.rows import ROWS
 from regard import Recording, Tokens
 from regard.errors import GeometryError
 from regard.layouts.lay_out import lay_out
@@ -43,30 +44,45 @@ def check(
     plain: Recording, bright: Recording, square: tuple[int, int, int, int], picture: int, row: Row
 ) -> int:
     """How many axes were checked."""
-    checked = 0
-    for before, after in zip(plain, bright, strict=True):
+    checked: set[tuple[int, str]] = set()
+    for number, (before, after) in enumerate(zip(plain, bright, strict=True)):
         for axis in ("queries", "keys"):
             tokens = getattr(before, axis)
             if not tokens.has_places or any(matches(before.layer, glob) for glob in row.skip):
                 continue
             changed = change(before, after, axis)
             x, y = square[0] + 0.5, square[1] + 0.5
-            try:
-                part, index = located(tokens, x, y, picture)
-            except GeometryError as error:
-                assert "lies in another window" in str(error)  # noqa: PT017
-                continue  # the layer makes one call a window, and the place is in another one
-            assert divmod(int(changed.argmax()), tokens.count) == (part, index), (before, axis)
-            x0, y0, x1, y1 = tokens.part(part).box_xyxy(index)
-            assert x0 <= square[0] < square[2] <= x1, (before, axis)
-            assert y0 <= square[1] < square[3] <= y1, (before, axis)
-            checked += 1
-    return checked
+            for part, index in located(tokens, x, y, picture, row.crops):
+                found = changed[part] if row.crops else changed
+                expected = index if row.crops else part * tokens.count + index
+                assert int(found.argmax()) == expected, (before, axis, part, index)
+                x0, y0, x1, y1 = tokens.part(part).box_xyxy(index)
+                assert x0 <= square[0] < square[2] <= x1, (before, axis)
+                assert y0 <= square[1] < square[3] <= y1, (before, axis)
+                checked = checked | {(number, axis)}
+    return len(checked)
 
 
-def located(tokens: Tokens, x: float, y: float, picture: int) -> tuple[int, int]:
-    """Place in the batch and index of the token; a layout of one picture is for each of a batch."""
-    if tokens.pictures == (0,):
-        part, index = tokens.locate(x, y)
-        return picture * tokens.parts + part, index
-    return tokens.locate(x, y, picture=picture)
+def located(tokens: Tokens, x: float, y: float, picture: int, crops: bool) -> list[tuple[int, int]]:
+    """Place in the batch and index of the tokens at a point; none, if it is in another call.
+
+    A layout of one picture is that of each picture of a batch.
+    """
+    alone = tokens.pictures == (0,)
+    picture, first = (0, picture * tokens.parts) if alone else (picture, 0)
+    if crops:
+        parts = [tokens.part(i) for i in range(tokens.parts)]
+        return [(i, found) for i, part in enumerate(parts) for found in at(part, x, y)]
+    if tokens.parts == 1:
+        return [(first, index) for index in at(tokens, x, y, picture)]
+    part, index = tokens.locate(x, y, picture=picture)
+    return [(first + part, index)]
+
+
+def at(tokens: Tokens, x: float, y: float, picture: int = 0) -> list[int]:
+    """The token at a point, if it is one of these: layers may make one call a window."""
+    try:
+        return [tokens.at(x, y, picture=picture)]
+    except GeometryError as error:
+        assert "lies in another window" in str(error)  # noqa: PT017
+        return []

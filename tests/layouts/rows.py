@@ -1,0 +1,238 @@
+"""One line for each way in which tokens lie."""
+
+import torch
+
+from layouts.models import (
+    Row,
+    detr,
+    model,
+    naflex,
+    patched,
+    prompt,
+    qwen,
+    rows_and_columns,
+    speaker,
+    with_text,
+)
+from layouts.settings import (
+    BLIP,
+    CLIP,
+    CLIP_TOWER,
+    CVT,
+    DEPTH_PRO,
+    GEMMA,
+    GEMMA3,
+    HALF,
+    HIERA,
+    IDEFICS3,
+    INTERN,
+    JOINT,
+    LEVIT,
+    LW_DETR,
+    MLLAMA,
+    MOBILEVIT,
+    NINE,
+    ONE_STAGE,
+    PAIR,
+    PRISM,
+    PYRAMID,
+    PYRAMID_HW,
+    QWEN2,
+    QWEN3,
+    QWEN25,
+    QWEN_TEXT,
+    RF_DETR,
+    SAM,
+    SAM2,
+    SIGLIP_TOWER,
+    SMALL,
+    SMOLVLM,
+    SPACE,
+    SQUARE,
+    SQUARE_HW,
+    SWIN,
+    TEXT,
+    THREE,
+    TILES,
+    VIDEO,
+    VITDET,
+    VJEPA,
+    WIDE,
+    WIDTH,
+)
+
+GRIDS = [
+    Row("vit", model("ViT", WIDE), 4),
+    Row("vit, other size", model("ViT", SQUARE, interpolate_pos_encoding=True), 4),
+    Row("deit", model("DeiT", WIDE), 4),
+    Row("beit", model("Beit", WIDE), 4),
+    Row("data2vec", model("Data2VecVision", WIDE), 4),
+    Row("dinov2", model("Dinov2", SQUARE), 4),
+    Row("dinov2 registers", model("Dinov2WithRegisters", SQUARE), 4),
+    Row("dinov3", model("DINOv3ViT", SQUARE), 4),
+    Row("ijepa", model("IJepa", WIDE), 4),
+    Row("vit_msn", model("ViTMSN", WIDE), 4),
+    Row("pixio", model("Pixio", SQUARE, size_hw=SQUARE_HW), 4),
+    Row("mlcd", model("MLCDVision", SQUARE), 4),
+    Row("yolos", model("Yolos", {**WIDE, "num_detection_tokens": 5}), 4),
+    Row("clip", model("CLIPVision", SQUARE, interpolate_pos_encoding=True), 4),
+    Row("siglip", model("SiglipVision", SQUARE, interpolate_pos_encoding=True), 5),
+    Row("aimv2", model("Aimv2Vision", SQUARE, size_hw=SQUARE_HW), 5),
+    Row("dpt", model("DPT", {**SQUARE, "backbone_out_indices": [0, 1]}, size_hw=SQUARE_HW), 4),
+]
+WINDOWS = [
+    Row("swin", model("Swin", SWIN), 12),
+    Row("swinv2", model("Swinv2", SWIN, quiet="layernorm"), 12),
+    Row(
+        "swin2sr",
+        model("Swin2SR", SWIN | ONE_STAGE, size_hw=(16, 32), quiet="layernorm", focused=True),
+        4,
+        side=1,
+    ),
+    Row("donut", model("DonutSwin", SWIN), 12),
+    Row("maskformer swin", model("MaskFormerSwin", SWIN), 12),
+    Row("sam", model("SamVision", SAM, size_hw=SQUARE_HW), 6),
+    Row("sam hq", model("SamHQVision", SAM, size_hw=SQUARE_HW), 6),
+    Row("vitdet", model("VitDet", VITDET), 4),
+    Row("hiera", model("Hiera", HIERA, size_hw=(64, 128), focused=True), 12, corner=16),
+    Row("sam2", model("Sam2HieraDet", SAM2, size_hw=PYRAMID_HW, focused=True), 12, corner=32),
+    Row("lw_detr", model("LwDetrViT", LW_DETR, size_hw=PYRAMID_HW, ending="Backbone"), 4),
+    Row("rf_detr", model("RfDetrDinov2", RF_DETR, size_hw=SQUARE_HW, ending="Backbone"), 4),
+    Row(
+        "mobilevit",
+        model("MobileViT", MOBILEVIT, size_hw=(64, 128), focused=True),
+        *(12, 32),
+        skip=("encoder.layer.4",),  # two keys: attention moves too much
+    ),
+]
+PYRAMIDS = [
+    Row("pvt", model("Pvt", {"image_size": 64, **PYRAMID}, size_hw=(64, 64)), 8, crops=True),
+    Row("pvt_v2", model("PvtV2", PYRAMID, size_hw=PYRAMID_HW, focused=True), 8, corner=32),
+    Row(
+        "pvt_v2 linear",
+        model("PvtV2", PYRAMID | {"linear_attention": True}, size_hw=(112, 224), focused=True),
+        *(6, 32),
+        skip=("encoder.layers.3",),  # maps of less than 7 x 7: several keys are of one cell
+    ),
+    Row("segformer", model("Segformer", PYRAMID, size_hw=PYRAMID_HW, focused=True), 8, corner=32),
+    Row("glpn", model("GLPN", PYRAMID, size_hw=PYRAMID_HW, focused=True), 8, corner=32),
+    Row(
+        "cvt",
+        model("Cvt", CVT, size_hw=PYRAMID_HW, focused=True),
+        *(8, 32),
+        skip=("encoder.stages.2.layers.[12]",),  # attention before them moves too much
+    ),
+    Row(
+        "levit",
+        model("Levit", LEVIT, size_hw=(128, 128), focused=True),
+        *(4, 64),
+        skip=("encoder.stages.[12].*",),  # no residual after subsampling: attention moves all
+    ),
+]
+VIDEOS = [
+    Row("videomae", model("VideoMAE", VIDEO, *CLIP, size_hw=SQUARE_HW), 4, picture_axis=1),
+    Row(
+        "vivit",
+        model("Vivit", VIDEO | {"tubelet_size": [2, 8, 8]}, *CLIP, size_hw=SQUARE_HW),
+        4,
+        picture_axis=1,
+    ),
+    Row("timesformer", model("Timesformer", VIDEO, *CLIP, size_hw=SQUARE_HW), 8, picture_axis=1),
+    Row(
+        "timesformer, joint",
+        model("Timesformer", VIDEO | JOINT, *CLIP, size_hw=SQUARE_HW),
+        4,
+        picture_axis=1,
+    ),
+    Row(
+        "timesformer, space",
+        model("Timesformer", VIDEO | SPACE, *CLIP, size_hw=SQUARE_HW),
+        4,
+        picture_axis=1,
+    ),
+    Row(
+        "videoprism",
+        model("VideoPrismVision", PRISM, *CLIP, size_hw=SQUARE_HW, given="pixel_values_videos"),
+        8,
+        picture_axis=1,
+    ),
+    Row(
+        "vjepa2",
+        model("VJEPA2", VJEPA, *CLIP, size_hw=SQUARE_HW, given="pixel_values_videos"),
+        4,
+        picture_axis=1,
+        unplaced=("attention",),
+    ),
+    Row("x_clip", model("XCLIPVision", VIDEO, 4, size_hw=SQUARE_HW), 4, picture_axis=0),
+]
+SPEAKERS = [
+    Row("llava", speaker("Llava", CLIP_TOWER, prompt(36, 36), 2), 8, picture_axis=0),
+    Row("vipllava", speaker("VipLlava", THREE, prompt(36), vision_feature_layers=[-1, -2]), 10),
+    Row("paligemma", speaker("PaliGemma", SIGLIP_TOWER, prompt(36), text=GEMMA, **WIDTH), 9),
+    Row("gemma3", speaker("Gemma3", SIGLIP_TOWER, prompt(9), text=GEMMA3, **NINE), 9),
+    Row("idefics3", speaker("Idefics3", IDEFICS3, prompt(9, 9), 1, 2, **HALF), 8, picture_axis=1),
+    Row("smolvlm", speaker("SmolVLM", SMOLVLM, prompt(9, 9), 1, 2, **HALF), 8, picture_axis=1),
+    Row("internvl", speaker("InternVL", INTERN, prompt(9), downsample_ratio=0.5), 8),
+    Row("aya", speaker("AyaVision", SIGLIP_TOWER, prompt(9), downsample_factor=2), 9),
+    Row("cohere2", speaker("Cohere2Vision", SIGLIP_TOWER, prompt(9), downsample_factor=2), 9),
+    Row("deepseek vl", speaker("DeepseekVL", SIGLIP_TOWER, prompt(36)), 9),
+    Row("qwen2_vl", qwen("Qwen2VL", QWEN2, QWEN_TEXT), 8, picture_axis=0),
+    Row("qwen2_5_vl", qwen("Qwen2_5_VL", QWEN25, QWEN_TEXT), 8, picture_axis=0),
+    Row("qwen3_vl", qwen("Qwen3VL", QWEN3, QWEN_TEXT), 8, picture_axis=0),
+]
+RAGGED = [
+    Row("vit_mae", model("ViTMAE", {**WIDE, "mask_ratio": 0.0}), 4),
+    Row("vilt", with_text("Vilt", {**SQUARE, "vocab_size": 50}, size_hw=(48, 32)), 4),
+    Row(
+        "siglip2 naflex",
+        patched("Siglip2Vision", naflex, 2, **{**SMALL, "num_patches": 36}),
+        5,
+        picture_axis=0,
+    ),
+    Row(
+        "pix2struct",
+        patched(
+            "Pix2StructVision",
+            rows_and_columns,
+            **{**SMALL, "patch_embed_hidden_size": 192, "d_ff": 32, "d_kv": 8, "seq_len": 60},
+        ),
+        4,
+    ),
+    Row(
+        "pixtral",
+        model(
+            "PixtralVision",
+            {**SQUARE, "image_size": 96, "head_dim": 8},
+            2,
+            image_sizes=torch.tensor([[48, 80], [48, 80]]),
+        ),
+        4,
+        picture_axis=0,
+    ),
+    Row(
+        "mllama",
+        model("MllamaVision", MLLAMA, 1, 1, 2, size_hw=SQUARE_HW, **TILES),
+        6,
+        picture_axis=2,
+    ),
+    Row("depth_pro", model("DepthPro", DEPTH_PRO, size_hw=(64, 64)), 8, crops=True),
+    Row("swin, two pictures", model("Swin", SWIN, 2), 12, picture_axis=0),
+]
+PAIRS = [
+    Row(
+        "layoutlmv3",
+        with_text(
+            "LayoutLMv3",
+            {**SQUARE, **TEXT, "input_size": 48, "coordinate_size": 4, "shape_size": 8},
+        ),
+        4,
+    ),
+    Row("git", with_text("Git", {**TEXT, "vision_config": SQUARE}), 8),
+    Row("blip", with_text("Blip", BLIP, ending="ForConditionalGeneration"), 6),
+    Row("clip, both", with_text("CLIP", PAIR), 4),
+    Row("owlvit", with_text("OwlViT", PAIR), 4),
+    Row("detr", detr("Detr"), 3, corner=32),
+    Row("conditional detr", detr("ConditionalDetr"), 3, corner=32),
+    Row("table transformer", detr("TableTransformer"), 3, corner=32),
+]
+ROWS = [*GRIDS, *WINDOWS, *PYRAMIDS, *VIDEOS, *SPEAKERS, *RAGGED, *PAIRS]
