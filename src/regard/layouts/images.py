@@ -112,7 +112,7 @@ class MergeBlocks:
             start = sum(other.tokens.count for other in base)
             blocks = orders.blocks(orders.raster(grid_hw), (merge, merge)) + start
             windows = [blocks] if full is None else _by_window(scene, blocks, grid_hw, merge)
-            together = full is None or _block(scene) in full
+            together = full is None or scene.numbers[0] in full
             places += windows
             lengths += [blocks.numel()] if together else [w.numel() for w in windows]
             base.append(segment)
@@ -162,7 +162,3 @@ def _thw(scene: Scene) -> tuple[str, Tensor]:
         if scene.inputs.get(key) is not None:
             return name, scene.inputs[key]
     raise GeometryError("the inputs have no image_grid_thw or video_grid_thw to lay tokens out by")
-
-
-def _block(scene: Scene) -> int:
-    return int(next(part for part in scene.path.split(".") if part.isdigit()))

@@ -17,9 +17,11 @@ class Keypoints:
 
     Attributes:
         other: Whether these are the points of the other picture, as keys of cross attention are.
+        kinds: Setting that lists the layers that are "cross"; "" where their paths tell.
     """
 
     other: bool = False
+    kinds: str = ""
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
@@ -30,6 +32,11 @@ class Keypoints:
             for i, of_one in enumerate(points)
         ]
         orders = torch.arange(len(points) * points.shape[1]).reshape(len(points), -1)
-        if self.other:
+        if self._are_others(scene):
             orders = orders.reshape(-1, 2, orders.shape[1]).flip(1).reshape(orders.shape)
         return parted(JoinedTokens.of(segments), orders)
+
+    def _are_others(self, scene: Scene) -> bool:
+        if not self.kinds:
+            return self.other
+        return bool(scene.setting(self.kinds)[scene.numbers[0]] == "cross")

@@ -95,6 +95,14 @@ class Scene:
         """The same, seen from one picture of several."""
         return self if len(self.views) < 2 else replace(self, views=(self.views[picture],))
 
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers in the path of the call's layer below the owner: stage, block."""
+        found = [int(part) for part in self.path.split(".") if part.isdigit()]
+        if not found:
+            raise GeometryError(f"the path {self.path!r} has no number of a block or stage")
+        return found
+
     def around(self, *attributes: str) -> Any:
         """The innermost module around the call that has these attributes."""
         path = self.call.layer

@@ -173,7 +173,7 @@ TABLE: dict[str, Rules] = {
     "siglip_vision_model": POOLED,
     "smolvlm": {"text_model": Placeholders(pictures)},
     "smolvlm_vision": {"*": PATCHES},
-    "superglue": {"*": Keypoints()},
+    "superglue": {"*": (Keypoints(), Keypoints(kinds="gnn_layers_types"))},
     "swin": {"*": ShiftedWindows()},
     "swin2sr": {"*": ShiftedWindows(merging=False)},
     "swinv2": {"*": ShiftedWindows()},

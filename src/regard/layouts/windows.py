@@ -1,7 +1,6 @@
 """Recipes for windows and units: attention within parts of the grid, parts along the batch."""
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +46,7 @@ class ShiftedWindows:
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
         window, shift = pair(math.isqrt(count)), pair(getattr(scene.around(self.block), self.block))
-        stage = int(numbers(scene)[0]) if self.merging else 0
+        stage = scene.numbers[0] if self.merging else 0
         base = halved(scene, stage)
         return parted(base, orders.windows(base.grid_hw, window, shift))
 
@@ -75,7 +74,7 @@ class StageWindows:
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
-        stage = int(numbers(scene)[0])
+        stage = scene.numbers[0]
         stride = math.prod(scene.setting("patch_stride")[: stage + 1])
         grid_hw = ceil_div(scene.input_hw, pair(stride))
         base = grid(scene.view(), grid_hw, (stride, stride))
@@ -89,7 +88,7 @@ class PooledWindows:
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
         block = scene.around("window_size", "query_stride")
-        pools, window = self._pools(scene, int(numbers(scene)[-1])), int(block.window_size)
+        pools, window = self._pools(scene, scene.numbers[-1]), int(block.window_size)
         if block.query_stride:  # keys lie on the map before the pooling, queries after it
             pools -= 1
         if block.query_stride and count < scene.call.shape[3]:
@@ -197,11 +196,6 @@ def halved(scene: Scene, times: int, stride: Size | None = None) -> GridTokens:
     for _ in range(times):
         grid_hw = ceil_div(grid_hw, (2, 2))
     return grid(scene.view(), grid_hw, (stride[0] * 2.0**times, stride[1] * 2.0**times))
-
-
-def numbers(scene: Scene) -> list[str]:
-    """The numbers in the path of the call's layer, below its owner."""
-    return re.findall(r"(?:^|\.)(\d+)(?=\.|$)", scene.path)
 
 
 def _stride(size_hw: Size, grid_hw: Size) -> tuple[float, float]:
