@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from regard.layouts.lay_out import lay_out
     from regard.models.registry import load as load_model
     from regard.parted import PartedTokens
+    from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
     from regard.points import PointTokens
+    from regard.prompt import watch_prompt
     from regard.recording import Recording
     from regard.render import Look, Picture
     from regard.selected import SelectedTokens
@@ -45,12 +47,14 @@ _HOME = {
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
     "WordTokens": "regard.words:WordTokens",
+    "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",
     "lay_out": "regard.layouts.lay_out:lay_out",
     "layers": "regard.inventory:layers",
     "load_model": "regard.models.registry:load",
     "record": "regard.intercept.record:record",
     "rollout": "regard.analysis.rollout:rollout",
+    "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
 
@@ -71,12 +75,14 @@ __all__ = [
     "Tokens",
     "ViewTransform",
     "WordTokens",
+    "generate",
     "image",
     "lay_out",
     "layers",
     "load_model",
     "record",
     "rollout",
+    "watch_prompt",
 ]
 
 

@@ -9,7 +9,7 @@ Shapes are always (batch, heads, queries, keys).
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -42,7 +42,8 @@ class Attention(ABC):
         shape: (batch, heads, queries, keys).
         layer: Path of the module that ran it, as in `model.named_modules()`; "" is the model.
         axes: Which call this is: `forward` counts the passes through the model, `call` the
-            attention calls inside one pass through the layer; families add theirs (frame, step).
+            attention calls inside one pass through the layer; families add theirs (frame, step),
+            numbers or words.
         queries: What the indices of the query axis stand for.
         keys: What the indices of the key axis stand for.
         notes: What a reader must know about this record, in words.
@@ -53,7 +54,7 @@ class Attention(ABC):
 
     shape: tuple[int, int, int, int]
     layer: str = ""
-    axes: dict[str, int] = field(default_factory=lambda: {"forward": 0, "call": 0})
+    axes: dict[str, Any] = field(default_factory=lambda: {"forward": 0, "call": 0})
     queries: Tokens = field(default_factory=lambda: UNKNOWN)
     keys: Tokens = field(default_factory=lambda: UNKNOWN)
     notes: tuple[str, ...] = ()

@@ -6,6 +6,7 @@
     │   └── StaleRecord                    a recorded tensor was overwritten after the recording
     ├── SelectionError (LookupError)       no such layer, head, query or call
     ├── GeometryError (ValueError)         tokens and pixels do not fit together
+    ├── InputError (ValueError)            an input that the model cannot take
     ├── MediaError (OSError)               an image cannot be read, or is refused
     ├── CheckpointError (ValueError)       weights that do not load
     │   └── UnsafeCheckpoint               weights that could only be read by running their code
@@ -42,6 +43,10 @@ class SelectionError(RegardError, LookupError):
 
 class GeometryError(RegardError, ValueError):
     """Tokens and pixels do not fit together."""
+
+
+class InputError(RegardError, ValueError):
+    """An input that the model cannot take."""
 
 
 class MediaError(RegardError, OSError):

@@ -92,7 +92,7 @@ class Recording(Sequence[Attention]):
         kept = (kept for call in self for kept in call.kept)
         return sum({kept.identity: kept.nbytes for kept in kept}.values())
 
-    def find(self, layer: str = "*", *, kind: Kind | None = None, **axes: int) -> "Recording":
+    def find(self, layer: str = "*", *, kind: Kind | None = None, **axes: object) -> "Recording":
         """The calls that match.
 
         Args:
@@ -156,7 +156,7 @@ class Recording(Sequence[Attention]):
         ]
         return "\n".join(lines)
 
-    def _nothing_found(self, layer: str, kind: Kind | None, axes: dict[str, int]) -> str:
+    def _nothing_found(self, layer: str, kind: Kind | None, axes: dict[str, object]) -> str:
         wanted = [f"layer={layer!r}"] if layer != "*" else []
         wanted += [f"kind={kind!r}"] if kind else []
         wanted += [f"{name}={value}" for name, value in axes.items()]

@@ -13,6 +13,7 @@ import cyclopts
 
 from regard import __version__
 from regard.cli.demo import demo
+from regard.cli.generate import generate
 from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
@@ -29,6 +30,7 @@ app = cyclopts.App(
     default_parameter=cyclopts.Parameter(negative=""),
 )
 app.command(image, usage="Usage: regard image [OPTIONS] PHOTO...")
+app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 for command in (layers, models, demo):
     app.command(command)
 

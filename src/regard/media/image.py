@@ -64,6 +64,31 @@ def read_image(
         return _to_rgb(ImageOps.exif_transpose(image), name)
 
 
+def read_cutout(
+    path: str | os.PathLike[str], *, max_pixels: int = 100_000_000, max_side_px: int = 16_384
+) -> tuple[Image.Image, Image.Image | None]:
+    """Photo in a file as `read_image` gives it, and its alpha channel if that marks an object.
+
+    Returns:
+        The photo, and a grey picture of its size, 255 where it is opaque; None where all of it is.
+
+    Raises:
+        MediaError: As for `read_image`.
+    """
+    photo = read_image(path, max_pixels=max_pixels, max_side_px=max_side_px)
+    name = repr(os.fspath(path))
+    with (
+        _one_error(name),
+        _open_regular(path, name) as file,
+        _warnings_to_log(name),
+        Image.open(file, formats=FORMATS) as image,
+    ):
+        if not image.has_transparency_data:
+            return photo, None
+        alpha = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
+    return photo, alpha if len(alpha.getcolors() or ()) > 1 else None
+
+
 def upright_rgb(image: Image.Image) -> Image.Image:
     """An opened picture as `read_image` gives it: upright, 8 bits, RGB; the first frame.
 

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from regard.errors import CheckpointError, ModelNotFound, UnsafeCheckpoint
 
 _SAFE = "model.safetensors"
-_SAFE_INDEX = "model.safetensors.index.json"
 _PICKLE = "pytorch_model.bin"
 _CODE_BEARING = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack", ".npy")
 _CONFIG_LIMIT_BYTES = 64 * 2**20
@@ -60,30 +59,35 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+def read_weights(folder: Path, *, stem: str = "model") -> dict[str, torch.Tensor]:
     """All tensors of a checkpoint folder, on the CPU, in the dtype they are stored in.
 
     Reads ``model.safetensors``, its shards, or ``pytorch_model.bin`` as plain tensors
     (``weights_only``); the first of these that is there.
 
+    Args:
+        folder: Where the files are.
+        stem: What they are called instead of "model": diffusers' "diffusion_pytorch_model".
+
     Raises:
         CheckpointError: No weights, or damaged ones.
         UnsafeCheckpoint: Weights that would have to run code to be read.
     """
-    if (folder / _SAFE).is_file():
-        return _read_safetensors(folder / _SAFE)
-    if (folder / _SAFE_INDEX).is_file():
-        return _read_shards(folder / _SAFE_INDEX)
+    safe, index = f"{stem}.safetensors", f"{stem}.safetensors.index.json"
+    if (folder / safe).is_file():
+        return _read_safetensors(folder / safe)
+    if (folder / index).is_file():
+        return _read_shards(folder / index)
     if (folder / _PICKLE).is_file():
         return _read_pickle(folder / _PICKLE)
     refused = sorted(path.name for path in folder.iterdir() if path.suffix in _CODE_BEARING)
     if refused:
         raise UnsafeCheckpoint(
             f"{folder} holds its weights only as {', '.join(refused)}, a kind of file that can "
-            f"run code when it is read; expected {_SAFE}; convert it with safetensors where you "
+            f"run code when it is read; expected {safe}; convert it with safetensors where you "
             "trust it"
         )
-    raise CheckpointError(f"{folder} holds no weights; expected {_SAFE} or its shards")
+    raise CheckpointError(f"{folder} holds no weights; expected {safe} or its shards")
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:

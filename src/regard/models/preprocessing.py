@@ -85,9 +85,12 @@ class Preprocessing:
                     raise ValueError(f"image_std = {config['image_std']}, not all above 0")
         return replace(self, **changes)
 
-    def view(self, photo_hw: tuple[int, int]) -> ViewTransform:
-        """Where the pixels of a photo of ``photo_hw`` lie in the tensor that is made of it."""
-        view = ViewTransform.identity(photo_hw)
+    def view(self, photo_hw: tuple[int, int], before: ViewTransform | None = None) -> ViewTransform:
+        """Where the pixels of a photo of ``photo_hw`` lie in the tensor that is made of it.
+
+        Where that photo was itself made of another one, ``before`` says how.
+        """
+        view = before or ViewTransform.identity(photo_hw)
         resized_hw = self._resized_hw(photo_hw)
         if resized_hw != photo_hw:
             view = view.resize(resized_hw)

@@ -155,7 +155,7 @@ class _Table:
             )
         for column, name in enumerate(self.head_names):
             sheet.text(
-                f"head {name}" if column == 0 and width > 80 else name,
+                f"head {name}" if column == 0 and width > 80 and name.isdigit() else name,
                 left + column * across + width / 2,
                 y + style.SMALL,
                 size=style.SMALL,

@@ -37,6 +37,7 @@ def draw_matrix(
     lines: Sequence[str] = (),
     masked: Array | None = None,
     look: Look = MATRIX_LOOK,
+    axes: tuple[str, str] = ("query", "key"),
 ) -> Picture:
     """Matrix of weights, with names or numbers along both axes.
 
@@ -52,6 +53,7 @@ def draw_matrix(
         masked: (queries, keys) bool, True where attention was not allowed; hatched.
         look: Colour map, scale and unit. In the unit "uniform", 1 is the even share of a row's
             keys that are not masked.
+        axes: What the rows and the columns are.
 
     Raises:
         GeometryError: Shapes that do not fit, or no finite value.
@@ -69,6 +71,7 @@ def draw_matrix(
         look=look,
         queries=_Axis.of(query_names, values.shape[0], values.shape[1], "queries"),
         keys=_Axis.of(key_names, values.shape[1], values.shape[0], "keys"),
+        axes=axes,
     )
     legend = Legend(scale=scale, look=look, places=field.places(), over_photo=False)
     legend = replace(legend, words="attention weight") if look.unit == "weight" else legend
@@ -121,6 +124,7 @@ class _Plot:
     look: Look
     queries: _Axis
     keys: _Axis
+    axes: tuple[str, str]
 
     @property
     def _left(self) -> int:
@@ -156,7 +160,7 @@ class _Plot:
                 width=_WIDEST_NAME,
             )
         sheet.text(
-            "query",
+            self.axes[0],
             x + 0.8 * style.SMALL,
             top + self.queries.length / 2,
             size=style.SMALL,
@@ -179,7 +183,7 @@ class _Plot:
             )
         middle = left + self.keys.length / 2
         sheet.text(
-            "key",
+            self.axes[1],
             left if self.keys.slanted else middle,
             y + 0.8 * style.SMALL,
             size=style.SMALL,

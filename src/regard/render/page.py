@@ -1,10 +1,11 @@
 """A page: title lines, a body, and the legend below it."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from regard.render import style
 from regard.render.legend import Legend
-from regard.render.picture import Picture
+from regard.render.picture import Picture, clean, text_width
 from regard.render.sheet import Sheet
 
 _TITLE_STEP, _LINE_STEP = 48, 36
@@ -21,7 +22,7 @@ def draw_page(
     lines: Sequence[str] = (),
 ) -> Picture:
     """Page around a body of ``body_wh`` pixels, which ``draw_body(sheet, x, y)`` fills."""
-    least = max(legend.least_width() if legend else 0, LEAST_WIDTH if title or lines else 0)
+    least = max(legend.least_width() if legend else 0, _head_width(title, lines))
     width = max(body_wh[0], least)
     head = head_height(title, lines)
     bottom = style.MARGIN + head + body_wh[1]
@@ -32,6 +33,16 @@ def draw_page(
     if legend:
         legend.draw(sheet, style.MARGIN, bottom + round(0.6 * style.MARGIN), width)
     return sheet.picture()
+
+
+def _head_width(title: str, lines: Sequence[str]) -> int:
+    """Width that title and lines need, within a page; 0 without any."""
+    if not (title or lines):
+        return 0
+    widths = [text_width(clean(title), style.TITLE, "bold")] if title else []
+    widths += [text_width(clean(line), style.TEXT) for line in lines]
+    most = style.PAGE_WIDTH - 2 * style.MARGIN
+    return min(most, max(LEAST_WIDTH, math.ceil(max(widths))))
 
 
 def head_height(title: str, lines: Sequence[str]) -> int:

@@ -1,0 +1,133 @@
+"""`regard generate`: the parts of an object in photos, and what each part looks at."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from regard.cli.folders import folders, require_folder
+from regard.cli.terminal import complain, plain
+from regard.errors import InputError, MediaError
+
+_AT_LEAST_1 = Parameter(validator=Number(gte=1))
+
+
+def generate(
+    photos: Annotated[list[Path], Parameter(name="PHOTO", consume_multiple=True)],
+    /,
+    *,
+    parts: Annotated[int, _AT_LEAST_1],
+    model: Path,
+    steps: Annotated[int, _AT_LEAST_1] = 50,
+    guidance: float = 7.0,
+    seed: int = 0,
+    mask: Path | None = None,
+    tokens: Annotated[int, _AT_LEAST_1] = 1024,
+    depth: Annotated[int, Parameter(validator=Number(gte=1, lte=10))] = 8,
+    keep_step: Annotated[list[int], Parameter(consume_multiple=True)] = [-1],  # noqa: B006
+    keep_layers: str = "*",
+    between_parts: Annotated[bool, Parameter(show_default=False)] = False,
+    out: Path = Path("regard-out"),
+    device: str = "cpu",
+) -> int:
+    """Make the parts of the object in a photo, and draw what each part looks at.
+
+    For each photo a folder in OUT: object.glb with a colour for each part, object.html to click in,
+    pictures and films of what each part looks at over steps and layers, attention.npz,
+    recording.safetensors, generation.json.
+
+    Parameters
+    ----------
+    photos
+        Image files. An alpha channel cuts the object out.
+    parts
+        How many parts to make.
+    model
+        Folder of a PartCrafter checkpoint.
+    steps
+        Denoising steps.
+    guidance
+        Classifier-free guidance; 1 turns it off.
+    seed
+        For the noise.
+    mask
+        Grey image of the photo's size, white on the object: it is cut out and centred.
+    tokens
+        Latent tokens of a part.
+    depth
+        The surface is searched on a grid of 2^DEPTH cells a side.
+    keep_step
+        Steps whose queries and keys are kept, negative from the end.
+    keep_layers
+        Glob of the layers whose are, such as "blocks.20.attn2".
+    between_parts
+        Also record which part reads which.
+    out
+        Folder for the results.
+    device
+        Where the model runs.
+    """
+    require_folder(out)
+    from regard.media.image import read_image
+    from regard.models.partcrafter.checkpoint import load
+    from regard.parts.files import save
+    from regard.parts.generation import generate as make
+    from regard.parts.page import write_page
+
+    networks = load(model, device=device)
+    cut = None if mask is None else read_image(mask).convert("L")
+    failed = 0
+    for photo, folder in zip(photos, folders(photos, out), strict=True):
+        try:
+            with _Progress(photo, steps) as progress:
+                made = make(
+                    photo,
+                    parts,
+                    model=networks,
+                    mask=cut,
+                    steps=steps,
+                    guidance=guidance,
+                    seed=seed,
+                    tokens=tokens,
+                    depth=depth,
+                    keep_steps=keep_step,
+                    keep_layers=keep_layers,
+                    between_parts=between_parts,
+                    on_step=progress,
+                )
+            written = save(made, folder)
+            if len(made.empty_parts) < parts and keep_step:
+                write_page(folder / "object.html", networks, made)
+                written.append(folder / "object.html")
+        except (InputError, MediaError) as error:
+            complain(f"{photo}: {error}" if str(photo) not in str(error) else error)
+            failed += 1
+            continue
+        print(plain(f"{photo} -> {folder}  ({parts} parts, {len(written)} files)"), flush=True)
+        for part in made.empty_parts:
+            complain(f"{photo}: part {part} has no surface, and is not in object.glb")
+        failed += bool(made.empty_parts)
+    return 1 if failed else 0
+
+
+class _Progress:
+    """A bar on the terminal that counts denoising steps; nothing in a pipe."""
+
+    def __init__(self, photo: Path, steps: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task(plain(photo.name), total=steps)
+
+    def __enter__(self) -> "_Progress":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, done: int, steps: int) -> None:
+        self._progress.update(self._task, completed=done, total=steps)

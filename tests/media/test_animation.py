@@ -1,0 +1,68 @@
+"""Moving pictures: what goes in comes out, and the bytes are always the same."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from regard.errors import MediaError
+from regard.media.animation import write_animation
+
+COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
+
+
+def frames(width: int = 64, height: int = 48) -> list[Image.Image]:
+    return [Image.new("RGB", (width, height), colour) for colour in COLOURS]
+
+
+def test_a_gif_holds_the_frames_and_repeats(tmp_path: Path) -> None:
+    write_animation(tmp_path / "a.gif", frames(), fps=4)
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == 3  # type: ignore[attr-defined]
+        assert gif.info["loop"] == 0
+        for index, colour in enumerate(COLOURS):
+            gif.seek(index)
+            assert gif.info["duration"] == 250
+            assert gif.convert("RGB").getpixel((30, 20)) == colour
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 47)])
+def test_an_mp4_holds_the_frames_at_their_rate(tmp_path: Path, size: tuple[int, int]) -> None:
+    write_animation(tmp_path / "a.mp4", frames(*size), fps=5)
+    with av.open(str(tmp_path / "a.mp4")) as video:
+        stream = video.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.average_rate == 5
+        assert (stream.width, stream.height) == (64, 48), "sides are even"
+        decoded = [frame.to_ndarray(format="rgb24") for frame in video.decode(stream)]
+    assert len(decoded) == 3
+    for pixels, colour in zip(decoded, COLOURS, strict=True):
+        # colours go through YUV with 8 bits
+        np.testing.assert_allclose(pixels[20, 30], colour, atol=6)
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path, kind: str) -> None:
+    for name in ("a", "b"):
+        write_animation(tmp_path / f"{name}.{kind}", frames())
+    assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "fps", "message"),
+    [
+        ("a.avi", frames(), 2, "only .gif, .mp4"),
+        ("a.gif", [], 2, "at least one frame"),
+        ("a.gif", [*frames(), *frames(32)], 2, "all of one size"),
+        ("a.mp4", frames(), 0, "more than 0 a second"),
+        ("none/a.gif", frames(), 2, "cannot write"),
+    ],
+)
+def test_what_cannot_be_written_is_told(
+    tmp_path: Path, name: str, made: list[Image.Image], fps: float, message: str
+) -> None:
+    with pytest.raises(MediaError, match=message):
+        write_animation(tmp_path / name, made, fps=fps)
+    assert list(tmp_path.iterdir()) == []
