@@ -14,7 +14,11 @@ from layouts.settings import (
     IMAGE,
     LLAMA,
     SIZE_HW,
+    SQUARE,
     SQUARE_HW,
+    SWIN,
+    TEXT,
+    WIDE,
 )
 
 Inputs = Callable[[Tensor], dict[str, Any]]
@@ -259,3 +263,113 @@ def with_text(
     return model(
         name, config, *leading, ending=ending, size_hw=size_hw, input_ids=text_ids(), **inputs
     )
+
+
+def given(pictures: Tensor) -> dict[str, Any]:
+    """The pictures as they are."""
+    return {"pixel_values": pictures}
+
+
+def prompted(inputs: Inputs) -> Inputs:
+    """Text beside the pictures."""
+    ids = text_ids()
+    return lambda p: {**inputs(p), "input_ids": ids, "attention_mask": torch.ones(1, 9)}
+
+
+def decoding(pictures: Tensor) -> dict[str, Any]:
+    """Text for the decoder."""
+    return {"pixel_values": pictures, "decoder_input_ids": text_ids()}
+
+
+def pixelwise(pictures: Tensor) -> dict[str, Any]:
+    """Perceiver calls its pixels inputs."""
+    return {"inputs": pictures}
+
+
+def depth_anything() -> nn.Module:
+    backbone = hf.Dinov2Config(**SQUARE, out_features=["stage2"], reshape_hidden_states=False)
+    config = hf.DepthAnythingConfig(
+        backbone_config=backbone,
+        patch_size=8,
+        reassemble_hidden_size=32,
+        reassemble_factors=[1],
+        neck_hidden_sizes=[16],
+        fusion_hidden_size=16,
+    )
+    network: nn.Module = hf.DepthAnythingForDepthEstimation(config)
+    return network
+
+
+def upernet() -> nn.Module:
+    stages = ["stage1", "stage2"]
+    backbone = hf.SwinConfig(**{**SWIN, "depths": [2, 2], "num_heads": [2, 4]}, out_features=stages)
+    config = hf.UperNetConfig(
+        backbone_config=backbone, hidden_size=16, use_auxiliary_head=False, pool_scales=[1]
+    )
+    network: nn.Module = hf.UperNetForSemanticSegmentation(config)
+    return network
+
+
+def blip_2() -> nn.Module:
+    qformer = {
+        **{k: v for k, v in TEXT.items() if k not in ("bos_token_id", "eos_token_id")},
+        **{
+            "encoder_hidden_size": 32,
+            "cross_attention_frequency": 2,
+            "use_qformer_text_input": True,
+        },
+    }
+    config = hf.Blip2Config(
+        vision_config=SQUARE,
+        qformer_config=qformer,
+        text_config={**TEXT, "model_type": "opt", "ffn_dim": 32, "word_embed_proj_dim": 32},
+        num_query_tokens=4,
+        image_token_index=3,
+    )
+    network: nn.Module = hf.Blip2ForImageTextRetrieval(config)
+    return network
+
+
+def captioner(encoder: str) -> Callable[[], nn.Module]:
+    """A vision encoder and a text decoder."""
+
+    def build() -> nn.Module:
+        seen = getattr(hf, f"{encoder}Config")(**(SWIN if "Swin" in encoder else WIDE))
+        spoken = hf.TrOCRConfig(
+            **{"vocab_size": 50, "d_model": 32, "decoder_layers": 1, "decoder_ffn_dim": 32},
+            **{"decoder_attention_heads": 4, "max_position_embeddings": 16},
+        )
+        config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(seen, spoken)
+        network: nn.Module = hf.VisionEncoderDecoderModel(config)
+        return network
+
+    return build
+
+
+def perceiver() -> nn.Module:
+    config = hf.PerceiverConfig(
+        **{"num_latents": 6, "d_latents": 16, "d_model": 64, "num_blocks": 1, "image_size": 16},
+        **{"num_self_attends_per_block": 1, "num_self_attention_heads": 2},
+        **{"num_cross_attention_heads": 1, "num_labels": 3},
+    )
+    network: nn.Module = hf.PerceiverForImageClassificationFourier(config)
+    return network
+
+
+def any_resolution(pictures: Tensor) -> dict[str, Any]:
+    """LLaVA-NeXT's crops of a wide picture: one of the whole, here of nothing, then the halves."""
+    left, right = pictures.chunk(2, dim=-1)
+    crops = torch.stack([torch.zeros_like(left), left, right], dim=1)
+    ids = prompt(36 + 6 * (12 + 1))
+    return {"pixel_values": crops, "image_sizes": torch.tensor([[48, 96]]), "input_ids": ids}
+
+
+def llava_next() -> nn.Module:
+    config = hf.LlavaNextConfig(
+        vision_config={**SQUARE, "model_type": "clip_vision_model"},
+        text_config=LLAMA,
+        image_token_id=IMAGE,
+        image_grid_pinpoints=[[48, 96], [96, 48]],
+    )
+    network: nn.Module = hf.LlavaNextModel(config)
+    return network

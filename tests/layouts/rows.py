@@ -4,15 +4,27 @@ import torch
 
 from layouts.models import (
     Row,
+    any_resolution,
+    blip_2,
+    captioner,
+    decoding,
+    depth_anything,
     detr,
+    given,
+    llava_next,
     model,
     naflex,
     patched,
+    perceiver,
+    pixelwise,
     prompt,
+    prompted,
     qwen,
     rows_and_columns,
     speaker,
+    upernet,
     with_text,
+    wrapped,
 )
 from layouts.settings import (
     BLIP,
@@ -20,6 +32,7 @@ from layouts.settings import (
     CLIP_TOWER,
     CVT,
     DEPTH_PRO,
+    EOMT,
     GEMMA,
     GEMMA3,
     HALF,
@@ -34,6 +47,7 @@ from layouts.settings import (
     NINE,
     ONE_STAGE,
     PAIR,
+    PIXTRAL,
     PRISM,
     PYRAMID,
     PYRAMID_HW,
@@ -41,10 +55,14 @@ from layouts.settings import (
     QWEN3,
     QWEN25,
     QWEN_TEXT,
+    RADIO,
     RF_DETR,
     SAM,
     SAM2,
+    SAM3,
     SIGLIP_TOWER,
+    SIZE_HW,
+    SIZES,
     SMALL,
     SMOLVLM,
     SPACE,
@@ -235,4 +253,34 @@ PAIRS = [
     Row("conditional detr", detr("ConditionalDetr"), 3, corner=32),
     Row("table transformer", detr("TableTransformer"), 3, corner=32),
 ]
-ROWS = [*GRIDS, *WINDOWS, *PYRAMIDS, *VIDEOS, *SPEAKERS, *RAGGED, *PAIRS]
+MORE = [
+    Row("altclip", model("AltCLIPVision", SQUARE, size_hw=SQUARE_HW), 4),
+    Row("chinese clip", model("ChineseCLIPVision", SQUARE, size_hw=SQUARE_HW), 4),
+    Row("metaclip 2", model("MetaClip2Vision", SQUARE, size_hw=SQUARE_HW), 4),
+    Row("owlv2", with_text("Owlv2", PAIR), 4),
+    Row("flava", model("FlavaImage", SQUARE, size_hw=SQUARE_HW), 4),
+    Row("vitpose", model("VitPoseBackbone", WIDE, ending=""), 4, side=1),
+    Row("depth anything", wrapped(depth_anything, given, size_hw=SQUARE_HW), 4),
+    Row("upernet", wrapped(upernet, given), 8),
+    Row("radio", model("Radio", RADIO, size_hw=SQUARE_HW), 4),
+    Row("sam3", model("Sam3ViT", SAM3, size_hw=SQUARE_HW), 6),
+    Row("eomt", model("Eomt", EOMT, size_hw=SQUARE_HW, ending="ForUniversalSegmentation"), 6),
+    Row("blip 2", wrapped(blip_2, prompted(given), size_hw=SQUARE_HW), 5),
+    Row("trocr", wrapped(captioner("ViT"), decoding), 5),
+    Row("donut, read", wrapped(captioner("DonutSwin"), decoding), 13),
+    Row(
+        "llava next",
+        wrapped(llava_next, any_resolution, size_hw=(48, 96)),
+        4,
+        skip=("vision_tower",),  # its batch holds the crops
+    ),
+    Row(
+        "mistral3",
+        speaker(
+            "Mistral3", PIXTRAL, prompt(15), size_hw=SIZE_HW, spatial_merge_size=2, inputs=SIZES
+        ),
+        8,
+    ),
+    Row("perceiver", wrapped(perceiver, pixelwise, size_hw=(16, 16)), 1, side=1),
+]
+ROWS = [*GRIDS, *WINDOWS, *PYRAMIDS, *VIDEOS, *SPEAKERS, *RAGGED, *PAIRS, *MORE]

@@ -145,3 +145,21 @@ TILES: dict[str, Any] = {
     "aspect_ratio_ids": torch.tensor([[2]]),
     "aspect_ratio_mask": torch.ones(1, 1, 2),
 }
+RADIO: dict[str, Any] = {**SQUARE}
+SAM3: dict[str, Any] = {
+    **SQUARE,
+    "num_hidden_layers": 3,
+    "window_size": 4,
+    "global_attn_indexes": [1],
+    "pretrain_image_size": 48,
+}
+EOMT: dict[str, Any] = {
+    **SQUARE,
+    "num_hidden_layers": 3,
+    "num_blocks": 1,
+    "num_queries": 5,
+    "num_upscale_blocks": 1,
+    "num_register_tokens": 2,
+}
+PIXTRAL: dict[str, Any] = {**SQUARE, "image_size": 96, "head_dim": 8, "model_type": "pixtral"}
+SIZES: dict[str, Any] = {"image_sizes": torch.tensor([[48, 80]])}

@@ -24,12 +24,14 @@ class Raster:
         more: What further ones are called, numbered; "" if there are none.
         suffix: What the tokens after the patches are called, numbered.
         suffix_count: Setting that says how many these are; "" for one, called by its name alone.
+        padding_px: What the patch embedding adds on each side, which moves the patches.
     """
 
     prefix: tuple[str, ...] = ()
     more: str = ""
     suffix: str = ""
     suffix_count: str = ""
+    padding_px: int = 0
 
     def __call__(self, scene: Scene, count: int) -> GridTokens:
         """The layout."""
@@ -44,12 +46,26 @@ class Raster:
                 f"tokens that is not {count}"
             )
         prefix = (*self.prefix, *numbered(self.more, spare))
-        return grid(scene.view(), grid_hw, stride, prefix, suffix)
+        side = self.padding_px
+        view = scene.view().pad(left=side, top=side, right=side, bottom=side)
+        return grid(view, grid_hw, stride, prefix, suffix)
 
     def _suffix(self, scene: Scene) -> tuple[str, ...]:
         if not self.suffix_count:
             return (self.suffix,) if self.suffix else ()
         return numbered(self.suffix, int(scene.setting(self.suffix_count)))
+
+
+@dataclass(frozen=True)
+class QueriesFirst:
+    """EoMT's last blocks: object queries before the class token, registers and patches."""
+
+    def __call__(self, scene: Scene, count: int) -> GridTokens:
+        """The layout."""
+        registers = numbered("register", int(scene.setting("num_register_tokens")))
+        queries = count - math.prod(scene.cells) - 1 - len(registers)
+        prefix = (*numbered("query", queries), "cls", *registers)
+        return grid(scene.view(), scene.cells, scene.patch, prefix)
 
 
 @dataclass(frozen=True)

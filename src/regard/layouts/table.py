@@ -9,7 +9,7 @@ tower of a language model, the backbone of a detector) are found under their own
 
 from collections.abc import Mapping
 
-from regard.layouts.grids import By, Measured, Named, Pooled, Raster
+from regard.layouts.grids import By, Measured, Named, Pooled, QueriesFirst, Raster
 from regard.layouts.images import MergeBlocks, Packed, any_resolution, pictures
 from regard.layouts.keypoints import Keypoints
 from regard.layouts.ragged import (
@@ -75,7 +75,11 @@ TABLE: dict[str, Rules] = {
         "text_encoder": WORDS,
         "text_model": WORDS,
     },
-    "blip-2": {"language_model": WORDS, "qformer.*.crossattention": (QUERIES, CLS)},
+    "blip-2": {
+        "language_model": WORDS,
+        "*qformer.*.crossattention": (QUERIES, CLS),
+        "*qformer": WORDS,
+    },
     "blip_2_vision_model": {"*": CLS},
     "blip_vision_model": {"*": CLS},
     "chinese_clip": TEXT,
@@ -101,6 +105,7 @@ TABLE: dict[str, Rules] = {
     "dinov3_vit": {"*": CLS},
     "donut-swin": {"*": ShiftedWindows()},
     "dpt": {"*": CLS},
+    "eomt": {"*": QueriesFirst()},
     "flava": {"image_model": CLS, "text_model": WORDS},
     "flava_image_model": {"*": CLS},
     "gemma3": PROMPT,
@@ -161,6 +166,7 @@ TABLE: dict[str, Rules] = {
     "qwen2_vl_vision": {"*": MergeBlocks()},
     "qwen3_vl": PACKED,
     "qwen3_vl_vision": {"*": MergeBlocks()},
+    "radio": {"*": Raster(more="summary")},
     "rf_detr_dinov2": {"*": WindowsWithClass("num_windows", ("cls",))},
     "sam2_hiera_det_model": {"*": PooledWindows()},
     "sam3_vit_model": {"*": Windows()},
@@ -203,7 +209,7 @@ TABLE: dict[str, Rules] = {
     "vit_mae": {"*decoder": CLS, "*": Kept()},
     "vit_msn": {"*": CLS},
     "vitdet": {"*": Windows()},
-    "vitpose_backbone": {"*": PATCHES},
+    "vitpose_backbone": {"*": Raster(padding_px=2)},
     "vivit": {"*": Tubelets(("cls",))},
     "vjepa2": {"*encoder": Tubelets()},
     "xclip": TEXT | {"mit": Named("frame")},
