@@ -134,9 +134,9 @@ class Scene:
     def patch(self) -> Size:
         """Height and width of a patch, also where a tubelet's shape includes them."""
         for name in ("patch_size", "tubelet_size"):
-            size = getattr(self.vision, name, None) or getattr(self.owner, name, None)
-            if size is not None:
-                return pair(size)
+            for told in (self.vision, self.owner, getattr(self.owner, "patch_embed", None)):
+                if getattr(told, name, None) is not None:
+                    return pair(getattr(told, name))
         raise GeometryError(f"{type(self.owner).__name__} does not say its patch_size")
 
     @property

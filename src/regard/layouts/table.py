@@ -184,6 +184,13 @@ TABLE: dict[str, Rules] = {
     "swin2sr": {"*": ShiftedWindows(merging=False)},
     "swinv2": {"*": ShiftedWindows()},
     "table-transformer": DETR,
+    "timm:Beit": {"*": CLS},
+    "timm:Eva": {"*": CLS},
+    "timm:PyramidVisionTransformerV2": {"*": Measured()},
+    "timm:SwinTransformer": {"*": ShiftedWindows()},
+    "timm:SwinTransformerV2": {"*": ShiftedWindows()},
+    "timm:VisionTransformer": {"attn_pool": (Named("probe"), CLS), "*": CLS},
+    "timm:VisionTransformerDistilled": {"*": Raster(("cls", "distillation"))},
     "timesformer": {
         "*.temporal_attention": Temporal(),
         "*": By(

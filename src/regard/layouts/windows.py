@@ -191,7 +191,7 @@ def measured_up(scene: Scene, count: int, patch_hw: Size) -> GridTokens:
 
 def halved(scene: Scene, times: int, stride: Size | None = None) -> GridTokens:
     """The map of patches, halved so many times, sides rounded up."""
-    stride = stride or pair(scene.setting("patch_size"))
+    stride = stride or scene.patch
     grid_hw = ceil_div(scene.input_hw, stride)
     for _ in range(times):
         grid_hw = ceil_div(grid_hw, (2, 2))
