@@ -276,6 +276,11 @@ def prompted(inputs: Inputs) -> Inputs:
     return lambda p: {**inputs(p), "input_ids": ids, "attention_mask": torch.ones(1, 9)}
 
 
+def hidden(pictures: Tensor) -> dict[str, Any]:
+    """DaViT calls its pixels hidden states."""
+    return {"hidden_states": pictures}
+
+
 def decoding(pictures: Tensor) -> dict[str, Any]:
     """Text for the decoder."""
     return {"pixel_values": pictures, "decoder_input_ids": text_ids()}
@@ -373,3 +378,16 @@ def llava_next() -> nn.Module:
     )
     network: nn.Module = hf.LlavaNextModel(config)
     return network
+
+
+def davit() -> nn.Module:
+    """Florence-2's tower: windows of a stage, then attention between channels."""
+    from transformers.models.florence2 import modeling_florence2 as florence2
+
+    config = florence2.Florence2VisionConfig(
+        **{"embed_dim": (16, 32), "depths": (1, 1), "num_heads": (2, 4), "num_groups": (2, 4)},
+        **{"patch_size": (7, 3), "patch_stride": (4, 2), "patch_padding": (3, 1)},
+        **{"patch_prenorm": (False, True), "window_size": 4, "projection_dim": 16},
+    )
+    network: nn.Module = florence2.Florence2VisionBackbone(config)
+    return focused(network)

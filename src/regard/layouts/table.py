@@ -38,6 +38,7 @@ from regard.layouts.windows import (
     PixelsOfPatches,
     PooledWindows,
     ShiftedWindows,
+    StageWindows,
     Windows,
     WindowsWithClass,
 )
@@ -108,6 +109,7 @@ TABLE: dict[str, Rules] = {
     "eomt": {"*": QueriesFirst()},
     "flava": {"image_model": CLS, "text_model": WORDS},
     "flava_image_model": {"*": CLS},
+    "florence_vision": {"*.window_attn": StageWindows(), "*.channel_attn": Named("channel")},
     "gemma3": PROMPT,
     "git": {"*image_encoder": CLS, "*encoder": CLS_WORDS},
     "git_vision_model": {"*": CLS},
