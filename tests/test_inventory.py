@@ -34,11 +34,34 @@ def test_layers_of_a_vit(inputs: Any) -> None:
     assert found.unrecorded == []
 
 
-def test_what_cannot_be_recorded_is_told() -> None:
+def test_every_kind_is_listed() -> None:
     model, inputs = zoo.mask2former("resnet")()
     found = regard.layers(zoo.lively(model), inputs)
-    assert len(found) == 4
-    assert "deformable" in found.unrecorded[0].reason
+    assert [layer.kind for layer in found].count("deformable") == 1
+    assert len(found) == 5
+
+
+class HybridLayer(torch.nn.Module):
+    """Linear attention beside the usual one."""
+
+    class LinearAttention(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.cumsum(1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = self.LinearAttention()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.linear(x)
+        return torch.nn.functional.scaled_dot_product_attention(y, x, x)
+
+
+def test_what_cannot_be_recorded_is_told() -> None:
+    found = regard.layers(HybridLayer(), torch.ones(1, 5, 8))
+    assert len(found) == 1
+    assert found.unrecorded[0].layer == "linear"
+    assert found.unrecorded[0].reason.startswith("linear attention")
 
 
 def test_a_model_without_attention() -> None:

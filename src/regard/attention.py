@@ -1,7 +1,8 @@
-"""Recorded attention: one call of one layer, in one of two forms behind one interface.
+"""Recorded attention: one call of one layer, in one of three forms behind one interface.
 
 - `DotProductAttention` keeps the causes (q, k, mask, scale) and computes any weight on demand.
 - `ExplicitAttention` keeps the weights, where they are the smaller thing or where there is no q·k.
+- `DeformableAttention`, in a file of its own, keeps the points that were sampled.
 
 Shapes are always (batch, heads, queries, keys).
 """
@@ -14,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from regard.backward import Backward
 from regard.errors import CaptureError, SelectionError
 from regard.kept import Kept
 from regard.sample import OutputSample
@@ -48,6 +50,7 @@ class Attention(ABC):
         keys: What the indices of the key axis stand for.
         notes: What a reader must know about this record, in words.
         sample: Some channels of the values and of the real output, to check the record by.
+        backward: What `gradient` is computed from; None unless gradients were asked for.
     """
 
     kind: ClassVar[Kind]
@@ -59,6 +62,7 @@ class Attention(ABC):
     keys: Tokens = field(default_factory=lambda: UNKNOWN)
     notes: tuple[str, ...] = ()
     sample: OutputSample | None = None
+    backward: Backward | None = None
 
     def __post_init__(self) -> None:
         if self.queries is UNKNOWN:
@@ -82,7 +86,12 @@ class Attention(ABC):
     @property
     def nbytes(self) -> int:
         """Bytes that the record holds, tensors shared with other records included."""
-        return sum(kept.nbytes for kept in self.kept)
+        return sum({kept.identity: kept.nbytes for kept in self.held}.values())
+
+    @property
+    def held(self) -> list[Kept]:
+        """The tensors of the weights and, where gradients were recorded, of those."""
+        return [*self.kept, *([] if self.backward is None else self.backward.kept)]
 
     def weights(
         self, queries: Selection = None, heads: Selection = None, *, masked: bool = True
@@ -97,13 +106,36 @@ class Attention(ABC):
 
         Returns:
             (batch, heads, queries, keys). Rows sum to 1, but for a row in which every key is
-            blocked: that is all zeros (see `fully_masked`).
+            blocked: that is all zeros (see `fully_masked`). Points of deformable attention that
+            lie outside the map are lost to its rows; `notes` say where else rows do not sum to 1.
 
         Raises:
             SelectionError: A query or head that does not exist.
             CaptureError: `masked=False` on a record that holds masked weights only.
         """
         return self._weights(self._part(queries, heads), masked)
+
+    def gradient(self, queries: Selection = None, heads: Selection = None) -> Tensor:
+        """Gradient of the loss with respect to the attention weights, dL/dW = dO·Vᵀ.
+
+        Args:
+            queries: As in `weights`.
+            heads: As in `weights`.
+
+        Returns:
+            (batch, heads, queries, keys), at least float32, of the last backward pass.
+
+        Raises:
+            CaptureError: There is no gradient; the message says why.
+        """
+        if self.backward is None:
+            raise CaptureError(
+                f"layer {self.layer!r}: gradients were not recorded; use "
+                "record(model, gradients=True)"
+            )
+        if self.backward.missing:
+            raise CaptureError(f"layer {self.layer!r} has no gradient: {self.backward.missing}")
+        return self.backward.of_weights(self._part(queries, heads))
 
     def fully_masked(self, queries: Selection = None, heads: Selection = None) -> Tensor:
         """Rows in which every key is blocked: bool (batch, heads, queries)."""
@@ -170,7 +202,7 @@ class Attention(ABC):
             (batch, n, keys), float32.
         """
         pulled = torch.zeros(())
-        blocks = self.tiles(_pulling(row_weights), heads, masked=masked, budget_bytes=CACHE_BYTES)
+        blocks = self.tiles(pulling(row_weights), heads, masked=masked, budget_bytes=CACHE_BYTES)
         for block, weights in blocks:
             rows = row_weights[..., block.to(row_weights.device)].to(weights.device)
             pulled = pulled.to(weights.device) + rows.float() @ weights.float().mean(1)
@@ -252,7 +284,7 @@ class ExplicitAttention(Attention):
 
     def pull(self, row_weights: Tensor, *, heads: Selection = None, masked: bool = True) -> Tensor:
         """As for every attention; the weights are there already, so no tile is cut."""
-        rows = _pulling(row_weights)
+        rows = pulling(row_weights)
         weights = self.weights(rows, heads, masked=masked)
         if rows is not None:
             row_weights = row_weights[..., rows.to(row_weights.device)]
@@ -271,7 +303,7 @@ class ExplicitAttention(Attention):
             )
 
 
-def _pulling(row_weights: Tensor) -> Tensor | None:
+def pulling(row_weights: Tensor) -> Tensor | None:
     """The queries that have any weight, where these are few; None for all."""
     rows = row_weights.any(0).any(0).nonzero()[:, 0].cpu()
     return rows if 2 * len(rows) < row_weights.shape[-1] else None

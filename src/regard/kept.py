@@ -1,5 +1,7 @@
 """A tensor that a recording keeps by reference, with proof that nobody has written to it since."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,23 @@ def storage_key(tensor: Tensor) -> int:
     """Identity of the memory that a tensor lies in."""
     key: int = tensor.untyped_storage()._cdata
     return key
+
+
+def layout(tensor: Tensor) -> tuple[tuple[int, int], ...]:
+    """Sizes and strides, with axes merged that run on in memory.
+
+    The same for all views of the same numbers in the same order, such as (batch·heads, n, d) and
+    (batch, heads, n, d).
+    """
+    merged: list[tuple[int, int]] = []
+    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        if size == 1:
+            continue
+        if merged and merged[-1][1] == size * stride:
+            merged[-1] = (merged[-1][0] * size, stride)
+        else:
+            merged.append((size, stride))
+    return tuple(merged)
 
 
 class Kept:
@@ -53,6 +72,11 @@ class Kept:
         return self._tensor
 
     @property
+    def kept(self) -> list["Kept"]:
+        """Itself: a tensor that is made of nothing else."""
+        return [self]
+
+    @property
     def is_unversioned(self) -> bool:
         """Whether the tensor carries no version, so that nobody can tell if it was written to."""
         return self._version is None
@@ -74,13 +98,18 @@ class Kept:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """Equal for two records of the same memory seen in the same way."""
+        """Equal for two records of the same numbers in the same memory, in the same order."""
         t = self._tensor
-        return (self.storage_key, t.storage_offset(), t.shape, t.stride(), t.dtype, self._version)
+        return (self.storage_key, t.storage_offset(), layout(t), t.dtype, self._version)
 
     def clone(self) -> None:
         """Move the numbers to a place of their own."""
         self.replace(self._tensor.clone().expand(self._shape))
+
+    def follow(self, moved: "Kept") -> None:
+        """Take the numbers from where another record of the same numbers has moved them."""
+        numbers = moved._tensor.reshape(self._tensor.shape)
+        self.replace(numbers.expand(self._shape))
 
     @property
     def shape(self) -> torch.Size:
@@ -91,3 +120,15 @@ class Kept:
     def dtype(self) -> torch.dtype:
         """Element type."""
         return self._tensor.dtype
+
+
+def clone_together(group: Iterable[Kept]) -> None:
+    """Move records to places of their own; those of the same numbers stay together."""
+    moved: dict[tuple[object, ...], Kept] = {}
+    for kept in group:
+        identity = kept.identity
+        if identity in moved:
+            kept.follow(moved[identity])
+        else:
+            kept.clone()
+            moved[identity] = kept

@@ -89,7 +89,7 @@ class Recording(Sequence[Attention]):
     @property
     def nbytes(self) -> int:
         """Bytes of all records; tensors shared between calls count once."""
-        kept = (kept for call in self for kept in call.kept)
+        kept = (kept for call in self for kept in call.held)
         return sum({kept.identity: kept.nbytes for kept in kept}.values())
 
     def find(self, layer: str = "*", *, kind: Kind | None = None, **axes: object) -> "Recording":

@@ -7,7 +7,7 @@ masks lifted gives what the same q and k say without them.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.autocast import Autocast as Autocast
 from regard.kept import Kept
+from regard.recipe import Recipe
 
 BLOCKED = -87.34
 """An additive score at or below this blocks: exp of it is no normal float32 any more.
@@ -45,7 +47,7 @@ Op = Literal[
     "linear",
     "conv2d",
 ]
-Operand = Kept | float | int | bool | None
+Operand = Kept | Recipe | float | int | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +66,9 @@ class Step:
 
     @property
     def kept(self) -> list[Kept]:
-        """The tensors among the operands."""
-        return [operand for operand in self.operands if isinstance(operand, Kept)]
-
-
-@dataclass(frozen=True, slots=True)
-class Autocast:
-    """The autocast state under which a call ran."""
-
-    device_type: str
-    dtype: torch.dtype
-    enabled: bool
-
-    @classmethod
-    def now(cls, device_type: str) -> "Autocast":
-        """The state of the current thread."""
-        enabled = torch.is_autocast_enabled(device_type)
-        return cls(device_type, torch.get_autocast_dtype(device_type), enabled)
-
-    def restore(self) -> AbstractContextManager[Any]:
-        """A context in which this state rules."""
-        if not self.enabled and not torch.is_autocast_enabled(self.device_type):
-            return nullcontext()
-        return torch.autocast(self.device_type, dtype=self.dtype, enabled=self.enabled)
+        """The tensors among the operands, and those that recipes among them take."""
+        tensors = [x for x in self.operands if isinstance(x, (Kept, Recipe))]
+        return [kept for x in tensors for kept in x.kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +102,8 @@ class Part:
 
     def of(self, operand: Operand, axis: int) -> Any:
         """The part of a step's operand that meets the wanted part of the scores."""
+        if isinstance(operand, Recipe):
+            return self.of_heads(operand.rows(self.rows, axis))
         if not isinstance(operand, Kept):
             return operand
         return self.of_heads(self.of_rows(operand.get(), axis))
@@ -137,6 +121,8 @@ class Scores:
         fused: The model used a fused kernel, which accumulates in float32 whatever the inputs:
             q and k are raised to float32 before the product. Otherwise the steps run again in
             the dtypes that the model itself used.
+        q_factor: What the model multiplied q by before the product, where q itself is kept
+            because a bias is made of it too.
     """
 
     q: Kept
@@ -144,6 +130,7 @@ class Scores:
     steps: tuple[Step, ...]
     autocast: Autocast
     fused: bool
+    q_factor: float = 1
 
     @property
     def kept(self) -> list[Kept]:
@@ -200,6 +187,7 @@ class Scores:
 
     def _operands(self, part: Part) -> tuple[Tensor, Tensor]:
         q, k = part.select_rows(self.q.get()), self.k.get()
+        q = q if self.q_factor == 1 else q * self.q_factor
         if q.dim() >= 3 and q.shape[-3] > k.shape[-3] > 1:
             k = k.repeat_interleave(q.shape[-3] // k.shape[-3], dim=-3)  # grouped queries
         q, k = part.of_heads(q), part.of_heads(k)
@@ -263,7 +251,7 @@ def _is_shift(step: Step) -> bool:
     if step.op not in ("add", "sub"):
         return False
     operand = step.operands[0]
-    if not isinstance(operand, Kept):
+    if not isinstance(operand, (Kept, Recipe)):
         return True
     broadcast = len(operand.shape) < -step.key_axis or operand.shape[step.key_axis] == 1
     return broadcast and bool((operand.compact().abs() < 1e6).all())

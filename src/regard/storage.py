@@ -7,7 +7,7 @@ closed list of operations.
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -19,8 +19,11 @@ from torch import Tensor
 
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.backward import Backward
+from regard.deformable import DeformableAttention
 from regard.errors import FormatError
 from regard.kept import Kept
+from regard.recipe import Recipe, RecipeOp
 from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
 from regard.scores import Autocast, Op, Scores, Step
@@ -34,6 +37,7 @@ DAMAGED = (
 )
 """What reading a damaged header or tensor can raise."""
 FLAGS = ("axes", "layer", "notes", "shape")
+POINT_FLAGS = ("levels_hw", "points_per_level", "nearest")
 
 
 def save(recording: Recording, path: str | os.PathLike[str]) -> Path:
@@ -87,11 +91,18 @@ class _Tensors:
 
     def add(self, kept: Kept) -> dict[str, Any]:
         """A reference to the tensor; expanded axes are told in its shape, not stored."""
-        name = self._names.get(kept.identity)
+        name, compact = self._names.get(kept.identity), kept.compact()
         if name is None:
             name = self._names[kept.identity] = f"t{len(self._names)}"
-            self.by_name[name] = kept.compact().contiguous().clone()
-        return {"tensor": name, "shape": list(kept.shape)}
+            self.by_name[name] = compact.contiguous().clone()
+        reference = {"tensor": name, "shape": list(kept.shape)}
+        if self.by_name[name].shape != compact.shape:  # the same numbers, seen in another shape
+            reference["view"] = list(compact.shape)
+        return reference
+
+    def maybe(self, kept: Kept | None) -> dict[str, Any] | None:
+        """The same; None of what is not there."""
+        return None if kept is None else self.add(kept)
 
 
 def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
@@ -105,12 +116,22 @@ def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
             "values": tensors.add(call.sample.values),
             "outputs": tensors.add(call.sample.outputs),
         }
+    if call.backward is not None:
+        story["backward"] = {
+            "values": tensors.maybe(call.backward.values),
+            "output_gradient": tensors.maybe(call.backward.output_gradient),
+            "missing": call.backward.missing,
+        }
     if isinstance(call, DotProductAttention):
         story["scores"] = _describe_scores(call.scores, tensors)
     elif isinstance(call, ExplicitAttention):
         story["weights"] = tensors.add(call.kept_weights)
         story["empty"] = None if call.empty is None else tensors.add(call.empty)
         story["may_block"] = call.may_block
+    elif isinstance(call, DeformableAttention):
+        story["locations"] = tensors.add(call.locations)
+        story["point_weights"] = tensors.add(call.point_weights)
+        story |= {name: getattr(call, name) for name in POINT_FLAGS}
     return story
 
 
@@ -118,23 +139,37 @@ def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
     def operand(value: Any) -> Any:
         if isinstance(value, Kept):
             return tensors.add(value)
+        if isinstance(value, Recipe):
+            return {"recipe": _describe_recipe(value, operand)}
         finite = not isinstance(value, float) or math.isfinite(value)
         return value if finite else {"float": repr(value)}
 
     return {
         "q": tensors.add(scores.q),
         "k": tensors.add(scores.k),
+        "q_factor": scores.q_factor,
         "fused": scores.fused,
-        "autocast": [
-            scores.autocast.device_type,
-            str(scores.autocast.dtype).removeprefix("torch."),
-            scores.autocast.enabled,
-        ],
+        "autocast": _describe_autocast(scores.autocast),
         "steps": [
             [s.op, s.row_axis, [operand(value) for value in s.operands], s.options, s.key_axis]
             for s in scores.steps
         ],
     }
+
+
+def _describe_recipe(recipe: Recipe, operand: Callable[[Any], Any]) -> dict[str, Any]:
+    return {
+        "op": recipe.op,
+        "inputs": [operand(x) for x in recipe.inputs],
+        "shape": list(recipe.shape),
+        "dtype": str(recipe.dtype).removeprefix("torch."),
+        "options": recipe.options,
+        "autocast": None if recipe.autocast is None else _describe_autocast(recipe.autocast),
+    }
+
+
+def _describe_autocast(state: Autocast) -> list[Any]:
+    return [state.device_type, str(state.dtype).removeprefix("torch."), state.enabled]
 
 
 def _read(story: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Recording:
@@ -162,8 +197,12 @@ class _Reader:
         common["keys"] = tokens_from_json(story["keys"])
         if "sample" in story:
             common["sample"] = self.sample(story["sample"])
+        if "backward" in story:
+            common["backward"] = self.backward(story["backward"])
         if story["kind"] == "dot_product":
             return DotProductAttention(scores=self.scores(story["scores"]), **common)
+        if story["kind"] == "deformable":
+            return self.deformable(story, common)
         if story["kind"] != "explicit":
             raise FormatError(f"a call of kind {story['kind']!r}: update regard to read it")
         empty = None if story["empty"] is None else self.kept(story["empty"])
@@ -172,20 +211,40 @@ class _Reader:
             kept_weights=weights, empty=empty, may_block=story["may_block"], **common
         )
 
+    def deformable(self, story: Mapping[str, Any], common: dict[str, Any]) -> DeformableAttention:
+        """A call that is kept as sampled points."""
+        return DeformableAttention(
+            locations=self.kept(story["locations"]),
+            point_weights=self.kept(story["point_weights"]),
+            levels_hw=tuple((int(rows), int(columns)) for rows, columns in story["levels_hw"]),
+            points_per_level=tuple(story["points_per_level"]),
+            nearest=story["nearest"],
+            **common,
+        )
+
     def sample(self, story: Mapping[str, Any]) -> OutputSample:
         """The sample of a call's output."""
         values, outputs = self.kept(story["values"]), self.kept(story["outputs"])
         return OutputSample(tuple(story["heads"]), tuple(story["rows"]), values, outputs)
 
+    def backward(self, story: Mapping[str, Any]) -> Backward:
+        """What the gradient of a call is computed from."""
+        values, gradient = story["values"], story["output_gradient"]
+        return Backward(
+            None if values is None else self.kept(values),
+            None if gradient is None else self.kept(gradient),
+            story["missing"],
+        )
+
     def scores(self, story: Mapping[str, Any]) -> Scores:
         """The program of a call."""
-        device, name, enabled = story["autocast"]
         return Scores(
             self.kept(story["q"]),
             self.kept(story["k"]),
             tuple(self.step(*step) for step in story["steps"]),
-            Autocast(device, _dtype(name), enabled),
+            _autocast(story["autocast"]),
             story["fused"],
+            story.get("q_factor", 1),
         )
 
     def step(
@@ -200,14 +259,35 @@ class _Reader:
         return Step(op, row_axis, kept, options, key_axis)
 
     def operand(self, value: Any) -> Any:
-        """A tensor or a number."""
+        """A tensor, its recipe, or a number."""
+        if isinstance(value, dict) and "recipe" in value:
+            return self.recipe(value["recipe"])
         if isinstance(value, dict):
             return float(value["float"]) if "float" in value else self.kept(value)
         return value
 
+    def recipe(self, story: Mapping[str, Any]) -> Recipe:
+        """A recipe, if its operation is one of ours."""
+        if story["op"] not in get_args(RecipeOp):
+            raise FormatError(f"unknown operation {story['op']!r} in a recipe")
+        options = story["options"]
+        if "dtype" in options:
+            _dtype(options["dtype"])
+        state = None if story["autocast"] is None else _autocast(story["autocast"])
+        inputs = tuple(self.operand(x) for x in story["inputs"])
+        shape, dtype = tuple(story["shape"]), _dtype(story["dtype"])
+        return Recipe(story["op"], inputs, shape, dtype, options, state)
+
     def kept(self, reference: Mapping[str, Any]) -> Kept:
         """A tensor as the call had it."""
-        return Kept(self._tensors[reference["tensor"]].expand(reference["shape"]))
+        tensor = self._tensors[reference["tensor"]]
+        view = tensor.reshape(reference.get("view", tensor.shape))
+        return Kept(view.expand(reference["shape"]))
+
+
+def _autocast(story: list[Any]) -> Autocast:
+    device, name, enabled = story
+    return Autocast(device, _dtype(name), enabled)
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -20,7 +20,17 @@ from regard.geometry import Box
 from regard.spread import Between
 
 _LAYOUTS: dict[str, type["Tokens"]] = {}
-_HOMES = ("grid", "joined", "parted", "points", "selected", "words")
+_HOMES = (
+    "channels",
+    "grid",
+    "joined",
+    "parted",
+    "points",
+    "pyramid",
+    "regions",
+    "selected",
+    "words",
+)
 """Modules that define layouts; imported when a file speaks of a kind not known yet."""
 _RESERVED_NAMES = ("image", "padding", "other")
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import regard
 import zoo
 from recorded import FunctionAttention, only, random
-from regard.intercept import multihead
+from regard.intercept.opened import opened
 
 ROUNDING = 1e-6
 
@@ -140,7 +140,7 @@ def test_the_function_itself_is_seen_and_left_alone() -> None:
         outer(x)
     assert only(recording).shape == (2, 4, 5, 5), "heads are known from the function's arguments"
     assert F.multi_head_attention_forward is before
-    assert multihead._opened() is not before
+    assert opened(before) is not before
 
 
 def test_an_error_in_the_model_is_the_models_own() -> None:

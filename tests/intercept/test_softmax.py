@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import regard
 from recorded import FunctionAttention, only, random, record_call
-from regard.attention import DotProductAttention, ExplicitAttention
+from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.errors import CaptureError, NothingRecorded
 
 Q, K, V = random(2, 3, 5, 8), random(2, 3, 7, 8, seed=1), random(2, 3, 7, 4, seed=2)
@@ -341,6 +341,151 @@ def test_without_a_program_unmasked_weights_are_refused() -> None:
         call.weights(masked=False)
 
 
+def stable(x: Tensor) -> Tensor:
+    return (x - x.amax(-1, keepdim=True)).exp()
+
+
+def divided_in_place(x: Tensor) -> Tensor:
+    e = stable(x)
+    return e.div_(e.sum(dim=-1, keepdim=True))
+
+
+WRITTEN: dict[str, Callable[[Tensor], Tensor]] = {
+    "exp over sum": lambda x: (e := x.exp()) / e.sum(-1, keepdim=True),
+    "stable": lambda x: (e := stable(x)) / torch.sum(e, -1, True),
+    "in place": divided_in_place,
+    "log space": lambda x: x.log_softmax(-1).exp(),
+    "log space, function": lambda x: F.log_softmax(x, dim=3).exp(),
+}
+WRITTEN_AND_CHANGED: dict[str, Callable[[Tensor], Tensor]] = {
+    "masked": lambda x: (e := x.exp() * OPEN) / e.sum(-1, keepdim=True),
+    "guarded": lambda x: (e := x.exp()) / (e.sum(-1, keepdim=True) + 1e-2),
+}
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, *WRITTEN_AND_CHANGED])
+def test_softmaxes_that_are_written_out(name: str) -> None:
+    used: list[Tensor] = []
+
+    def run() -> Tensor:
+        used.append((WRITTEN | WRITTEN_AND_CHANGED)[name](scores(0.5)))
+        return used[-1] @ V
+
+    recording = record_call(run)
+    call = only(recording)
+    assert isinstance(call, DotProductAttention if name in WRITTEN else ExplicitAttention)
+    torch.testing.assert_close(call.weights(), used[-1], rtol=0, atol=ROUNDING)
+    assert recording.verify()[0].error == pytest.approx(0, abs=5e-6)
+    assert recording.unrecorded == []
+
+
+SUMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sum": lambda w: (w[..., None] * V[:, :, None]).sum(-2),
+    "keepdim": lambda w: (w.unsqueeze(-1) * V.unsqueeze(2)).sum(dim=3, keepdim=True),
+    "values first": lambda w: torch.sum(V[:, :, None] * w[..., None], [-2]),
+    "keys first": lambda w: (
+        w.permute(3, 0, 1, 2)[..., None] * V.permute(2, 0, 1, 3)[..., None, :]
+    ).sum(0),
+    "linear": lambda w: torch.stack([F.linear(x, v.T) for x, v in zip(w[0], V[0], strict=True)]),
+    "vector": lambda w: w[0, 0] @ V[0, 0, :, 0],
+    "mv": lambda w: torch.mv(w[0, 0], V[0, 0, :, 0]),
+    "mv method": lambda w: w[0, 0].mv(V[0, 0, :, 0]),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_products_with_values_that_are_no_matrix_products(name: str) -> None:
+    recording = record_call(lambda: SUMS[name](scores(0.5).softmax(-1)))
+    whole = scores(0.5).softmax(-1).flatten(0, 1)
+    for call, expected in zip(recording, whole if len(recording) > 1 else [whole], strict=False):
+        got = call.weights().flatten(0, 1)
+        torch.testing.assert_close(got, expected.view(-1, 5, 7)[: len(got)], rtol=0, atol=ROUNDING)
+    assert len(recording) == (3 if name == "linear" else 1)
+    assert recording.verify()[0].error == pytest.approx(0, abs=5e-6)
+    assert recording.unrecorded == []
+
+
+def test_one_row_of_weights_for_all_is_one_query() -> None:
+    """Additive attention and its like: a score for each token, and no query."""
+    x, values = random(2, 7), random(2, 7, 4, seed=1)
+    for product in (
+        lambda w: torch.einsum("bn,bnd->bd", w, values),
+        lambda w: (w[..., None] * values).sum(1),
+        lambda w: (w[:, None] @ values)[:, 0],
+    ):
+        recording = record_call(lambda: product(x.softmax(-1)))  # noqa: B023
+        call = only(recording)
+        assert call.shape == (2, 1, 1, 7)
+        torch.testing.assert_close(call.weights()[:, 0, 0], x.softmax(-1), rtol=0, atol=ROUNDING)
+        assert recording.verify()[0].error == pytest.approx(0, abs=5e-6)
+
+
+def test_gates_of_a_mixture_of_experts_are_no_attention() -> None:
+    """They weigh in the same way, and no name calls them attention."""
+
+    class Mixture(nn.Module):
+        def forward(self, gates: Tensor, experts: Tensor) -> Tensor:
+            return torch.einsum("te,ted->td", gates.softmax(-1), experts)
+
+    model = Mixture()
+    with pytest.raises(NothingRecorded), regard.record(model):
+        model(random(5, 3), random(5, 3, 8))
+
+
+EXPECTED_VALUES: dict[str, Callable[[], Tensor]] = {
+    "depth bins": lambda: (random(2, 8, 5, 5).softmax(1) * random(2, 8, 5, 5)).sum(1),
+    "distribution of edges": lambda: F.linear(random(6, 4, 9).softmax(-1), random(1, 9)),
+    "points of a map": lambda: (random(2, 1, 5, 5).flatten(2).softmax(-1) * torch.arange(25)).sum(
+        -1
+    ),
+    "selected kernels": lambda: (random(2, 3, 8, 1, 1).softmax(1) * random(2, 3, 8, 5, 5)).sum(1),
+    "the best classes": lambda: random(6, 9).softmax(-1).topk(3).values.sum(-1),
+    "cells": lambda: random(1, 65, 4, 4).softmax(1)[:, :-1].permute(0, 2, 3, 1),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED_VALUES)
+def test_expected_values_are_no_attention(name: str) -> None:
+    model = FunctionAttention(EXPECTED_VALUES[name])
+    with pytest.raises(NothingRecorded), regard.record(model):
+        model()
+
+
+def test_weights_that_are_joined_after_their_softmaxes() -> None:
+    near, far = random(2, 3, 5, 4, seed=7), random(2, 3, 5, 3, seed=8)
+
+    def joined(function: Callable[[], Tensor]) -> Attention:
+        return only(record_call(function))
+
+    keys = joined(lambda: torch.cat([near.softmax(-1), far.softmax(-1)], -1) @ V)
+    expected = torch.cat([near.softmax(-1), far.softmax(-1)], -1)
+    torch.testing.assert_close(keys.weights(), expected, rtol=0, atol=0)
+    heads = joined(lambda: torch.stack([s.softmax(-1) for s in scores(0.5).unbind(1)], 1) @ V)
+    torch.testing.assert_close(heads.weights(), scores(0.5).softmax(-1), rtol=0, atol=ROUNDING)
+    rows = joined(
+        lambda: torch.cat([(Q[:, :, i : i + 1] @ K.mT).softmax(-1) for i in range(5)], 2) @ V
+    )
+    torch.testing.assert_close(rows.weights(), scores().softmax(-1), rtol=0, atol=ROUNDING)
+    assert "joined" in rows.notes[0]
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax(hard: bool) -> None:
+    used: list[Tensor] = []
+
+    def run() -> Tensor:
+        torch.manual_seed(0)
+        used.append(F.gumbel_softmax(scores(), tau=0.5, hard=hard))
+        return used[-1] @ V
+
+    recording = record_call(run)
+    call = only(recording)
+    torch.testing.assert_close(call.weights(), used[-1], rtol=0, atol=ROUNDING)
+    assert any("Gumbel" in note for note in call.notes)
+    assert isinstance(call, ExplicitAttention if hard else DotProductAttention)
+    assert recording.verify()[0].error == pytest.approx(0, abs=5e-6)
+
+
 NOT_ATTENTION: dict[str, Callable[[], Any]] = {
     "class head": lambda: F.linear(random(2, 8), random(5, 8)).softmax(-1),
     "router": lambda: (random(4, 8) @ nn.Parameter(random(8, 3))).softmax(-1) @ random(3, 8),
@@ -360,22 +505,14 @@ def test_other_products_are_no_dot_product_attention(name: str) -> None:
     ] == []
 
 
-def by_hand() -> Tensor:
-    x = scores()
-    e = (x - x.amax(-1, keepdim=True)).exp()
-    return (e / e.sum(-1, keepdim=True)) @ V
-
-
 NAMED: dict[str, tuple[Callable[[], Any], str]] = {
     "linear": (lambda: (Q @ K.mT) @ V, "no softmax was called: linear"),
     "sigmoid": (lambda: (Q @ K.mT).sigmoid() @ V, "no softmax was called: .*sigmoid"),
-    "by hand": (by_hand, "no softmax was called: .*by hand"),
-    "no values": (lambda: (Q @ K.mT).softmax(-1), "never met any values"),
-    "elementwise": (
-        lambda: (scores().softmax(-1)[..., None] * V[:, :, None]).sum(-2),
-        "never met any values",
+    "normalised later": (
+        lambda: (scores().exp() @ V) / scores().exp().sum(-1, keepdim=True),
+        "no softmax was called: .*by hand",
     ),
-    "log space": (lambda: scores().log_softmax(-1).exp() @ V, r"no softmax\(q·k\)·v was seen"),
+    "thrown away": (lambda: ((Q @ K.mT).softmax(-1), V)[1], "never met any values"),
 }
 
 

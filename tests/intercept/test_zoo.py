@@ -15,6 +15,8 @@ import zoo
 from regard import Attention, ExplicitAttention, Recording
 from regard.attention import DotProductAttention
 from regard.intercept.recorder import Keep
+from regard.intercept.trace import JOINT
+from regard.intercept.valueless import NOTE
 from regard.kept import Kept
 
 EXACT = 5e-6
@@ -79,8 +81,11 @@ def test_what_is_not_recorded_is_listed(row: zoo.Row) -> None:
 @every_row
 @pytest.mark.parametrize("keep", ["qk", "weights", "auto"])
 def test_weights_give_the_output_of_the_model(row: zoo.Row, keep: Keep) -> None:
-    checks = recorded(row, keep)[0].verify()
-    assert [check for check in checks if check.error is None] == []
+    recording = recorded(row, keep)[0]
+    unsure = [call for call in recording if call.sample is None]
+    assert len(unsure) == row.valueless
+    assert all(NOTE in call.notes for call in unsure)
+    checks = recording.verify()
     assert max(check.error for check in checks if check.error is not None) <= EXACT
 
 
@@ -89,7 +94,8 @@ def test_the_check_notices_wrong_weights(row: zoo.Row) -> None:
     """Weights of a permuted key axis fail the check, so passing it means something."""
     errors = []
     for call in recorded(row, "weights")[0]:
-        assert call.sample is not None
+        if call.sample is None:
+            continue  # meets no values
         wrong = Kept(call.weights().roll(1, dims=-1))
         errors.append(call.sample.error(ExplicitAttention(shape=call.shape, kept_weights=wrong)))
     assert max(errors) > 100 * EXACT
@@ -123,7 +129,11 @@ def test_some_rows_and_heads_are_cut_from_all(row: zoo.Row) -> None:
 @every_row
 def test_unmasked_weights_agree_where_the_mask_is_open(row: zoo.Row) -> None:
     for call in recorded(row, "qk")[0]:
-        if not isinstance(call, DotProductAttention) or row.name == "talking heads":
+        if (
+            not isinstance(call, DotProductAttention)
+            or row.name == "talking heads"
+            or JOINT in call.notes
+        ):
             continue  # without a program, or with rows that do not sum to 1
         free = call.weights(masked=False) * ~call.blocked()
         free = free / free.sum(-1, keepdim=True).clamp_min(1e-30)

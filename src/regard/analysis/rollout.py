@@ -43,7 +43,7 @@ def rollout(
     """
     if not calls:
         raise SelectionError("rollout needs at least one recorded call")
-    _check_same_tokens(calls)
+    check_same_tokens(calls, "rollout")
     batch, _, tokens, _ = calls[-1].shape
     chosen = indices(queries, tokens, "rollout: query")
     every = torch.eye(tokens)
@@ -54,12 +54,17 @@ def rollout(
     return rows
 
 
-def _check_same_tokens(calls: Sequence[Attention]) -> None:
+def check_same_tokens(calls: Sequence[Attention], what: str) -> None:
+    """Refuse calls that do not go through one set of tokens.
+
+    Raises:
+        GeometryError: A call is no self-attention over the same tokens as the others.
+    """
     batch, _, tokens, _ = calls[-1].shape
     for call in calls:
         if (call.shape[0], *call.shape[2:]) != (batch, tokens, tokens):
             raise GeometryError(
-                f"rollout goes through self-attention over one set of tokens, batch {batch} x "
+                f"{what} goes through self-attention over one set of tokens, batch {batch} x "
                 f"{tokens} x {tokens} in the last call, but layer {call.layer!r} has shape "
                 f"{call.shape}; select the layers of one encoder, as in recording['encoder.*']"
             )

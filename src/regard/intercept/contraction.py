@@ -48,12 +48,18 @@ class Contraction:
 
 
 def of_matmul(a: Tensor, b: Tensor) -> Contraction | None:
-    """`a @ b` for tensors of at least two axes each; batch axes align from the right."""
-    if a.dim() < 2 or b.dim() < 2:
+    """`a @ b`; batch axes align from the right, and a vector has the inner axis alone."""
+    if min(a.dim(), b.dim()) < 1 or max(a.dim(), b.dim()) < 2:
         return None
+    row, inner, column = "<", "-", ">"
+    if b.dim() == 1:
+        rows = (*ascii_letters[: a.dim() - 2], row)
+        return Contraction(a, b, (*rows, inner), (inner,), rows, ())
+    if a.dim() == 1:
+        batch = tuple(ascii_letters[: b.dim() - 2])
+        return Contraction(a, b, (inner,), (*batch, inner, column), (*batch, column), ())
     depth = max(a.dim(), b.dim()) - 2
     batch = tuple(ascii_letters[:depth])
-    row, inner, column = "<", "-", ">"
     return Contraction(
         a,
         b,

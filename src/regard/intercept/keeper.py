@@ -8,7 +8,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from torch import Tensor, nn
 
-from regard.kept import Kept, storage_key
+from regard.kept import Kept, clone_together, storage_key
 
 
 class Keeper:
@@ -39,7 +39,7 @@ class Keeper:
 
     def _copy_of_owned(self, kept: Kept) -> Kept:
         """A copy, the same one for every layer that uses this parameter or buffer."""
-        key = kept.identity
+        key = (kept.identity, kept.shape)
         copy = None if kept.is_unversioned else self._copies.get(key)
         if copy is None:
             kept.clone()
@@ -50,21 +50,24 @@ class Keeper:
         """Whether the tensor lies in a parameter or buffer of the model."""
         return storage_key(tensor) in self._owned
 
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Whether the tensor is a parameter, of whatever model, or a buffer of this one."""
+        return isinstance(tensor, nn.Parameter) or self.is_owned(tensor)
+
     def settle(self, group: Sequence[Kept]) -> None:
         """Copy those of a group that would keep alive much more memory than they need."""
         needed: dict[int, int] = {}
-        for kept in group:
+        for kept in {kept.identity: kept for kept in group}.values():
             needed[kept.storage_key] = needed.get(kept.storage_key, 0) + kept.nbytes
-        for kept in group:
-            if 2 * needed.get(kept.storage_key, kept.storage_nbytes) < kept.storage_nbytes:
-                kept.clone()
+        clone_together(
+            [kept for kept in group if 2 * needed[kept.storage_key] < kept.storage_nbytes]
+        )
 
     def before_write(self, tensors: Iterable[Tensor]) -> None:
         """Copy what is kept of these tensors' memory, which is about to be overwritten."""
         for tensor in tensors:
             if self._by_storage:
-                for kept in self._by_storage.pop(storage_key(tensor), ()):
-                    kept.clone()
+                clone_together(self._by_storage.pop(storage_key(tensor), ()))
 
 
 Written = Callable[[Sequence[Any], Mapping[str, Any]], list[Tensor]]
@@ -104,5 +107,5 @@ def _inplace_position(func: Callable[..., Any]) -> int | None:
     """Position of the `inplace` argument of a Python function such as F.relu."""
     if not hasattr(func, "__code__"):
         return None
-    names = list(signature(func).parameters)
+    names = list(signature(func, follow_wrapped=False).parameters)
     return names.index("inplace") if "inplace" in names else None

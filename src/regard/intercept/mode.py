@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from regard.intercept.gumbel import GumbelSoftmax
 from regard.intercept.keeper import Written, tensors_in, writer
 from regard.intercept.multihead import MultiheadFunction
 from regard.intercept.recorder import Recorder
 from regard.intercept.sdpa import FusedAttention
 from regard.intercept.softmax import SoftmaxAttention
+from regard.intercept.stack import must_not_record
 
 Handler = Callable[..., Any]
 _is_compiling = torch.compiler.is_compiling
@@ -31,21 +33,25 @@ class Interceptor(TorchFunctionMode):
         super().__init__()
         self._keeper = recorder.keeper
         self._guard = recorder.guard
+        self._recipes = recorder.recipes
         self.softmax = SoftmaxAttention(recorder)
         mechanisms: tuple[Mechanism, ...] = (
             FusedAttention(recorder),
             MultiheadFunction(recorder, self),
             self.softmax,
+            GumbelSoftmax(self.softmax, self),
         )
         self._handlers: dict[Any, Handler] = {}
         for mechanism in mechanisms:
             self._handlers |= mechanism.functions()
+        self._following = self.softmax.following
         self._writers: dict[Any, Written | None] = {}
         self._plain: set[Any] = set()  # functions that neither attend nor overwrite
 
     def close(self) -> None:
         """Let go of everything, so that the recording and the model live only as long as asked."""
         self.softmax.clear()
+        self._recipes.clear()
         self._handlers.clear()
 
     def __torch_function__(
@@ -53,29 +59,33 @@ class Interceptor(TorchFunctionMode):
     ) -> Any:
         if _is_compiling():
             return func(*args, **(kwargs or {}))
-        if (
-            func in self._plain
-            and not self.softmax.is_following
-            and not (kwargs and "out" in kwargs)
-        ):
-            return func(*args, **(kwargs or {}))  # most calls: as little as possible is done here
+        if func in self._plain and not self._following and not (kwargs and "out" in kwargs):
+            if func not in self._recipes.watched:
+                return func(*args, **(kwargs or {}))  # most calls: as little as possible is done
+            return self._watched(func(*args, **(kwargs or {})), func, args, kwargs or {})
         kwargs = kwargs or {}
-        if _must_not_record():
+        if must_not_record():
             return func(*args, **kwargs)
         if kwargs.get("out") is not None:
             self._guard(self._before_out, tensors_in(kwargs["out"]))
         handler = self._handlers.get(func)
         if handler is not None:
-            return handler(func, args, kwargs)
+            return self._watched(handler(func, args, kwargs), func, args, kwargs)
         self._guard(self._before_write, func, args, kwargs)
-        if not self.softmax.is_following:
-            return func(*args, **kwargs)
-        traces = self.softmax.look_up(args)
+        if not self._following:
+            return self._watched(func(*args, **kwargs), func, args, kwargs)
+        traces = self._following.look_up(func, args)
         if not any(traces):
-            return func(*args, **kwargs)
+            return self._watched(func(*args, **kwargs), func, args, kwargs)
         shapes = [tuple(getattr(arg, "shape", ())) for arg in args]
         out = func(*args, **kwargs)
         self._guard(self.softmax.observe, func, args, kwargs, shapes, traces, out)
+        return self._watched(out, func, args, kwargs)
+
+    def _watched(self, out: Any, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """The result of a call; how it was made is noted where that could be worth keeping."""
+        if func in self._recipes.watched and not must_not_record():
+            self._guard(self._recipes.observe, func, args, kwargs, out)
         return out
 
     def _before_write(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -86,17 +96,12 @@ class Interceptor(TorchFunctionMode):
             if written is None:
                 self._plain.add(func)
         if written is not None:
-            self._keeper.before_write(written(args, kwargs))
+            tensors = written(args, kwargs)
+            self._keeper.before_write(tensors)
+            self._recipes.overwritten(tensors)
 
     def _before_out(self, tensors: list[Tensor]) -> None:
         self._keeper.before_write(tensors)
+        self._recipes.overwritten(tensors)
         for tensor in tensors:
-            self.softmax.overwritten(tensor)
-
-
-def _must_not_record() -> bool:
-    """While a function is transformed, or a checkpoint is run again."""
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._current_graph_task_id() != -1
-    )
+            self._following.overwritten(tensor)

@@ -1,19 +1,18 @@
 """`nn.MultiheadAttention`: its function is opened, so that what happens inside can be seen.
 
 The module returns weights averaged over heads, or none. `F.multi_head_attention_forward` lets a
-mode override it as a whole; here its body runs instead, rebuilt so that it does not ask to be
-overridden again, with the mode switched on. The inner product, softmax or fused kernel is then
-caught like any other, head by head, and the arithmetic is the model's own.
+mode override it as a whole; here its body runs instead, opened, with the mode switched on. The
+inner product, softmax or fused kernel is then caught like any other, head by head, and the
+arithmetic is the model's own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
-from types import FunctionType
 from typing import Any
 
 import torch.nn.functional as F
 
+from regard.intercept.opened import opened
 from regard.intercept.recorder import Recorder
 
 
@@ -37,18 +36,6 @@ class MultiheadFunction:
         )
         try:
             with self._mode:
-                return _opened()(*args, **kwargs)
+                return opened(F.multi_head_attention_forward)(*args, **kwargs)
         finally:
             frame.heads = before
-
-
-@cache
-def _opened() -> Callable[..., Any]:
-    """`F.multi_head_attention_forward` that does not offer itself to be overridden."""
-    original = F.multi_head_attention_forward
-    names = {**original.__globals__, "has_torch_function": lambda _: False}
-    opened = FunctionType(
-        original.__code__, names, original.__name__, original.__defaults__, original.__closure__
-    )
-    opened.__kwdefaults__ = original.__kwdefaults__
-    return opened

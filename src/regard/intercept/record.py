@@ -8,6 +8,7 @@ from torch import nn
 
 from regard.attention import Attention
 from regard.errors import CaptureError
+from regard.intercept.deformable import DeformableCalls
 from regard.intercept.eager import compiled_runs_eagerly
 from regard.intercept.keeper import Keeper
 from regard.intercept.mode import Interceptor
@@ -24,6 +25,7 @@ def record(
     layers: str = "*",
     *,
     keep: Keep = "auto",
+    gradients: bool = False,
     each: Callable[[Attention], bool | None] | None = None,
 ) -> Iterator[Recording]:
     """The recording of every attention call that the model makes inside the `with`.
@@ -37,6 +39,9 @@ def record(
             inside a module that it names.
         keep: "qk" keeps q, k and masks (memory grows with tokens, not with their square) and
             computes any weight later; "weights" keeps the weights; "auto" whichever is smaller.
+            Deformable attention keeps its points in any case.
+        gradients: Also keep v and, when you call `backward` inside or after the `with`, the
+            gradient of each attention output: `call.gradient()` is computed from them.
         each: Called with every call right after it was made, while the model waits; the call is
             kept only if the answer is True. So a run of any length is reduced in constant memory.
 
@@ -59,11 +64,15 @@ def record(
         raise CaptureError(f"keep={keep!r} is not one of {', '.join(get_args(Keep))}")
     recording = Recording()
     stack = ModuleStack(model)
-    recorder = Recorder(recording, stack, Keeper(stack.modules.values()), layers, keep, each)
+    recorder = Recorder(
+        recording, stack, Keeper(stack.modules.values()), layers, keep, gradients, each
+    )
     interceptor = Interceptor(recorder)
+    deformable = DeformableCalls(recorder, interceptor.softmax)
     stack.attach()
     try:
-        with watching(stack.modules, recording.noted), compiled_runs_eagerly(), interceptor:
+        noting = watching(stack.modules, recording.noted)
+        with noting, compiled_runs_eagerly(), deformable.listening(), interceptor:
             yield recording
     finally:
         stack.detach()

@@ -8,7 +8,12 @@ import torch
 from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
+from regard.backward import Backward
+from regard.channels import ChannelTokens
+from regard.intercept.channels import CHANNELS, are_channels
+from regard.intercept.gradients import DROPOUT, watch
 from regard.intercept.keeper import Keeper
+from regard.intercept.recipes import Recipes
 from regard.intercept.stack import ModuleStack
 from regard.kept import Kept
 from regard.recording import Recording, matches
@@ -28,8 +33,10 @@ class Recorder:
         recording: Where the calls go.
         stack: The running modules.
         keeper: Keeps tensors.
+        recipes: Knows how large tensors are made of small ones, and keeps these.
         pattern: Glob of the layers that are wanted.
         keep: What to keep of a call.
+        gradients: Whether to keep also what the gradients of the weights are computed from.
         each: Asked about every call whether to keep it; None keeps all.
         failure: The first error that `each` raised.
         missed: (path, reason) of what looked like attention and could not be recorded.
@@ -41,12 +48,17 @@ class Recorder:
     keeper: Keeper
     pattern: str
     keep: Keep
+    gradients: bool = False
     each: Callable[[Attention], bool | None] | None = None
     failure: Exception | None = None
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
+    recipes: Recipes = field(init=False)
     _paid: set[tuple[object, ...]] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recipes = Recipes(self.keeper)
 
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""
@@ -74,8 +86,9 @@ class Recorder:
         weights: Callable[[], Tensor] | None,
         sample: OutputSample | None,
         notes: tuple[str, ...] = (),
-    ) -> None:
-        """Record one call of the running module.
+        backward: Backward | None = None,
+    ) -> Attention:
+        """Record one call of the running module, and give it.
 
         Args:
             shape: (batch, heads, queries, keys).
@@ -83,8 +96,10 @@ class Recorder:
             weights: Gives the weights as the model used them; None where only the program can.
             sample: To check the record by.
             notes: What a reader of the record must know.
+            backward: V, and the gradient of the output to come.
         """
-        frame = self.stack.top
+        channels = scores is not None and are_channels(self.stack.top, shape, scores.q.get())
+        notes = (*notes, CHANNELS) if channels else notes
         call: Attention
         if scores is not None and self._program_is_kept(scores, shape):
             self.keeper.settle(scores.kept)
@@ -92,6 +107,15 @@ class Recorder:
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
+        call.backward = backward
+        if channels:
+            call.queries, call.keys = ChannelTokens(shape[2]), ChannelTokens(shape[3])
+        self.append(call)
+        return call
+
+    def append(self, call: Attention) -> None:
+        """Add a call of the running module, which is made already."""
+        frame = self.stack.top
         call.layer = frame.path
         call.axes = {"forward": max(0, self.stack.forward), "call": frame.calls}
         frame.calls += 1
@@ -107,6 +131,16 @@ class Recorder:
         except Exception as error:
             self.failure = error
             return False
+
+    def watch(
+        self, values: Tensor, out: Tensor, arrange: Callable[[Tensor], Tensor], *, dropout: bool
+    ) -> Backward | None:
+        """V and the gradient that will come to an output; None if gradients are not wanted."""
+        if not self.gradients:
+            return None
+        return (
+            Backward(None, missing=DROPOUT) if dropout else watch(self.keeper, values, out, arrange)
+        )
 
     def miss(self, reason: str) -> None:
         """Say why the running module's attention has no record."""

@@ -8,13 +8,44 @@ from torch import nn
 from regard.errors import NothingRecorded
 from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import NO_SOFTMAX, NO_VALUES, SoftmaxAttention
+from regard.intercept.stack import ATTENTION_NAME
 from regard.recording import Unrecorded, matches
 
-ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
 NOT_SEEN = (
     "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
 )
-DEFORMABLE = "deformable attention: sampled points instead of q·k"
+WITHOUT_WEIGHTS = (
+    (
+        re.compile(r"delta_?net|delta_?rule|retention|rwkv|mamba", re.IGNORECASE),
+        "a recurrent state stands in for keys and values (delta rule, retention, state space): "
+        "no attention weights exist",
+    ),
+    (
+        re.compile(r"linear_?(self_?)?att|lite_?mla|relu_?linear", re.IGNORECASE),
+        "linear attention: keys and values are summed up before a query meets them: "
+        "no attention weights exist",
+    ),
+    (
+        re.compile(r"additive_?att", re.IGNORECASE),
+        "additive attention without a softmax: scores scale the features, which are then summed",
+    ),
+    (
+        re.compile(r"focal\w*modulation", re.IGNORECASE),
+        "focal modulation: features are gated by what lies around them: no attention weights exist",
+    ),
+    (
+        re.compile(
+            r"squeeze|efficient_?channel|cbam|selective_?kernel|split_?att",
+            re.IGNORECASE,
+        ),
+        "a gate: features are scaled, none are averaged: no attention weights exist",
+    ),
+)
+"""Kinds of layers that stand where attention would, by the names of their classes."""
+DEFORMABLE = (
+    "deformable attention in a kernel of its own: no Python function took its sampling_locations "
+    "and attention_weights"
+)
 SCRIPTED = "a TorchScript module: what runs inside cannot be seen"
 
 
@@ -24,7 +55,7 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
     reasons: dict[str, str] = {}
     for path, reason in [*recorder.missed, *dead]:
         guessed = reason in (NO_SOFTMAX, NO_VALUES)  # other things than attention look so, too
-        if not guessed or looks_like_attention(recorder, path):
+        if not guessed or recorder.stack.is_called_attention(path):
             reasons.setdefault(path, reason)
     for path in _silent(recorder):
         reasons.setdefault(path, _why_silent(recorder.stack.ran[path]))
@@ -32,17 +63,10 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
     return [Unrecorded(p, r) for p, r in reasons.items() if matches(p, recorder.pattern)]
 
 
-def looks_like_attention(recorder: Recorder, path: str) -> bool:
-    """Whether the class of the module, or of the one that holds it, is named after attention."""
-    ran = recorder.stack.ran
-    around = [path, path.rpartition(".")[0]]
-    return any(p in ran and ATTENTION_NAME.search(type(ran[p]).__name__) for p in around)
-
-
 def _silent(recorder: Recorder) -> list[str]:
     """Innermost attention-like modules that ran without attention found in or right around them."""
     ran = recorder.stack.ran
-    alike = [path for path, module in ran.items() if ATTENTION_NAME.search(type(module).__name__)]
+    alike = [path for path, module in ran.items() if _is_like_attention(module)]
     silent = []
     for path in alike:
         inside = [other for other in alike if other != path and _holds(path, other)]
@@ -58,10 +82,20 @@ def _holds(outer: str, inner: str) -> bool:
     return not outer or inner == outer or inner.startswith(outer + ".")
 
 
+def _is_like_attention(module: nn.Module) -> bool:
+    return bool(ATTENTION_NAME.search(type(module).__name__)) or _without_weights(module) != ""
+
+
+def _without_weights(module: nn.Module) -> str:
+    """Why a layer of this kind has no weights; "" if its class tells no such kind."""
+    name = type(module).__name__
+    return next((reason for kind, reason in WITHOUT_WEIGHTS if kind.search(name)), "")
+
+
 def _why_silent(module: nn.Module) -> str:
     takes_points = "sampling_locations" in signature(module.forward).parameters
     deformable = takes_points or "deformable" in type(module).__name__.lower()
-    return DEFORMABLE if deformable else NOT_SEEN
+    return DEFORMABLE if deformable else _without_weights(module) or NOT_SEEN
 
 
 def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRecorded:

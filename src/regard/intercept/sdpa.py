@@ -48,7 +48,8 @@ class FusedAttention:
         if given.mask is not None and given.mask.dtype == torch.bool:
             steps.append(Step("where", -2, (keep(given.mask), -torch.inf), {"keep": True}))
         elif given.mask is not None:
-            steps.append(Step("add", -2, (keep(given.mask),), _lowered(given.mask)))
+            bias = self._recorder.recipes.keep(given.mask)
+            steps.append(Step("add", -2, (bias,), _lowered(given.mask)))
         if given.is_causal:
             steps.append(Step("causal", -2))
         steps.append(Step("softmax", -2, (), {"dim": -1, "dtype": None}))
@@ -64,12 +65,14 @@ class FusedAttention:
         scores = Scores(scores.q, scores.k, steps, scores.autocast, fused=True)
         shape = (arranged.batch, arranged.heads, q.shape[-2], k.shape[-2])
         notes = (DROPOUT,) if given.dropout_p else ()
+        values = _values(v, out, arranged)
         self._recorder.add(
             shape=shape,
             scores=scores,
             weights=None,
-            sample=None if notes else _sample(v, out, arranged),
+            sample=None if notes else OutputSample.of(values, arranged.apply(out)),
             notes=notes,
+            backward=self._recorder.watch(values, out, arranged.apply, dropout=bool(notes)),
         )
 
 
@@ -81,12 +84,13 @@ def _lowered(bias: Tensor) -> dict[str, str]:
     return {"dtype": str(now.dtype).removeprefix("torch.")}
 
 
-def _sample(v: Tensor, out: Tensor, arranged: Arrangement) -> OutputSample:
+def _values(v: Tensor, out: Tensor, arranged: Arrangement) -> Tensor:
+    """The values, (batch, heads or key-value heads, keys, d)."""
     if v.shape[:-2] == out.shape[:-2]:
-        v = arranged.apply(v)
-    elif v.dim() != 4 or v.shape[0] != out.shape[0]:  # 4-D values may have fewer heads than out
-        v = arranged.apply(v.expand(*out.shape[:-2], *v.shape[-2:]))
-    return OutputSample.of(v, arranged.apply(out))
+        return arranged.apply(v)
+    if v.dim() == 4 and v.shape[0] == out.shape[0]:  # they may have fewer heads than the output
+        return v
+    return arranged.apply(v.expand(*out.shape[:-2], *v.shape[-2:]))
 
 
 class _Arguments:

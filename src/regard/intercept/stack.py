@@ -1,7 +1,10 @@
 """Which module is running: a stack of module calls, kept by hooks that live as long as a `with`."""
 
+import re
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +23,8 @@ HEAD_COUNTS = (
     "nb_heads",
 )
 
+ATTENTION_NAME = re.compile(r"attn|attention", re.IGNORECASE)
+
 
 @dataclass(eq=False, slots=True)
 class Frame:
@@ -30,12 +35,14 @@ class Frame:
         module: The module.
         calls: Attention calls recorded in this pass through it, so far.
         heads: Number of heads, where a function's own arguments tell it.
+        inputs: Positional and keyword arguments of the pass.
     """
 
     path: str
     module: nn.Module
     calls: int = 0
     heads: int | None = None
+    inputs: tuple[Any, Any] = ((), {})
 
 
 def _without_wrappers(path: str) -> str:
@@ -58,16 +65,21 @@ class ModuleStack:
         self._frames: list[Frame] = []
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self.model = model
+        self.left: Callable[[Frame], None] | None = None
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
         self.sealed = [path for path, m in self.modules.items() if id(m) not in self._paths]
+
+    def __deepcopy__(self, memo: Any) -> "ModuleStack":
+        """Itself: a copy of a model that is being recorded takes the hooks along, to no effect."""
+        return self
 
     def attach(self) -> None:
         """Start to follow the model's modules."""
         for module in self.modules.values():
             if id(module) in self._paths:
                 self._handles += [
-                    module.register_forward_pre_hook(self._enter),
+                    module.register_forward_pre_hook(self._enter, with_kwargs=True),
                     module.register_forward_hook(self._leave, always_call=True),
                 ]
 
@@ -76,11 +88,26 @@ class ModuleStack:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self.left = None
 
     @property
     def top(self) -> Frame:
         """The innermost running module; the model itself while none runs."""
         return self._frames[-1] if self._frames else self._outside
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any module runs."""
+        return bool(self._frames)
+
+    @contextmanager
+    def resumed(self, frame: Frame) -> Iterator[None]:
+        """A context in which a module that has ended is the running one again."""
+        self._frames.append(frame)
+        try:
+            yield
+        finally:
+            self._frames.pop()
 
     def is_in_a_stranger(self) -> bool:
         """Whether only modules run that are no part of the model, such as those around it.
@@ -106,22 +133,44 @@ class ModuleStack:
                     return value
         return None
 
-    def _enter(self, module: nn.Module, _args: Any) -> None:
-        if self._is_elsewhere():
+    def is_called_attention(self, path: str | None = None) -> bool:
+        """Whether the class of a module, or of the one that holds it, is named after attention.
+
+        Of the running module by default.
+        """
+        path = self.top.path if path is None else path
+        around = [path, path.rpartition(".")[0]]
+        return any(
+            p in self.ran and ATTENTION_NAME.search(type(self.ran[p]).__name__) for p in around
+        )
+
+    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        path = self._paths.get(id(module))
+        if path is None or self._is_elsewhere():
             return
         if not self._frames:
             self.forward += 1
-        path = self._paths[id(module)]
         self.ran[path] = module
-        self._frames.append(Frame(path, module))
+        self._frames.append(Frame(path, module, inputs=(args, kwargs)))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
-        if self._is_elsewhere():
+        if id(module) not in self._paths or self._is_elsewhere():
             return
-        while self._frames and self._frames.pop().module is not module:
+        frame = None
+        while self._frames and (frame := self._frames.pop()).module is not module:
             pass  # a module whose own hooks raised never reached its leaving hook
+        if self.left is not None and frame is not None:
+            self.left(frame)
 
     def _is_elsewhere(self) -> bool:
         """In another thread, or inside a backward pass that runs a checkpoint again."""
         in_backward: bool = torch._C._current_graph_task_id() != -1
         return in_backward or threading.get_ident() != self._thread
+
+
+def must_not_record() -> bool:
+    """While a function is transformed, or a checkpoint is run again."""
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._current_graph_task_id() != -1
+    )

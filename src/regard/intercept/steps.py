@@ -8,9 +8,10 @@ from torch import Tensor
 
 from regard.intercept.trace import Trace, permutation, permuted_axes, reshaped_axes
 from regard.kept import Kept
+from regard.recipe import Recipe, folded
 from regard.scores import Op
 
-Keep = Callable[[Tensor], Kept]
+Keep = Callable[[Tensor], Kept | Recipe]
 
 SAME = {
     "contiguous",
@@ -104,9 +105,14 @@ def continued(
     base = name.rstrip("_") if name not in RESHAPE and name not in PERMUTE else name
     if base in SAME:
         return trace
+    if trace.folded:
+        split = _while_split(trace, base, args, kwargs, place, before, out, keep)
+        if split is not None:
+            return split
+        trace = trace.unfolded(before)
     if base in CAST and place == 0:
         return _cast(trace, out)
-    if base in RESHAPE and place == 0:
+    if place == 0 and (base in RESHAPE or (base == "getitem" and _only_adds_axes(args[1]))):
         return _reshape(trace, before, out)
     if base in PERMUTE and place == 0:
         return _permute(trace, name, func, args, kwargs, len(before))
@@ -133,7 +139,46 @@ def _reshape(trace: Trace, before: Sequence[int], out: Tensor) -> Trace:
     axes = reshaped_axes(trace.axes, before, out.shape)
     if out.numel() == 0 or _size(before) != out.numel():
         return trace.lose("expanding changes its size")
+    if None in axes and None not in trace.axes and out.dim() > len(before):
+        return replace(trace, folded=tuple(before))
     return trace.moved("reshape", axes=axes, shape=list(out.shape))
+
+
+def _only_adds_axes(index: Any) -> bool:
+    """Whether `x[index]` is `x` with axes of length 1 added, as in `x[..., None]`."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is ... or part == slice(None) for part in parts)
+
+
+def _while_split(
+    trace: Trace,
+    base: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    place: int,
+    before: Sequence[int],
+    out: Tensor,
+    keep: Keep,
+) -> Trace | None:
+    """A step on scores whose token axes are split into grid axes, told as one on whole axes.
+
+    Relative positions are often added there, by row and by column. None where it is no such step.
+    """
+    if base in RESHAPE and place == 0 and out.numel() == _size(before):
+        axes = reshaped_axes(trace.axes, trace.folded, out.shape)
+        if None in axes:
+            return trace
+        whole = replace(trace, folded=())
+        same = tuple(out.shape) == trace.folded
+        return whole if same else whole.moved("reshape", axes=axes, shape=list(out.shape))
+    pointwise = _pointwise(base, args, kwargs, place)
+    if pointwise is None or list(out.shape) != list(before):
+        return None
+    op, values, options = pointwise
+    operands = [
+        folded(keep(v), before, trace.folded) if isinstance(v, Tensor) else v for v in values
+    ]
+    return trace.moved(op, tuple(operands), **options)
 
 
 def _permute(

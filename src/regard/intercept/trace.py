@@ -15,6 +15,9 @@ Axes = tuple[int | None, int | None]
 """The axes of the two token lists (of q's side, of k's side), from the end; None once lost."""
 
 
+JOINT = "its softmax runs over the keys of all heads together: a head's rows sum to its share"
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A step whose query axis is not decided yet: the softmax will tell which side asks."""
@@ -59,6 +62,10 @@ class Trace:
         lost: Why the steps cannot be run again; "" while they can.
         notes: What a reader of the record must know.
         fate: What becomes of its softmax.
+        folded: Shape that it had before its token axes were split into those of grids (rows and
+            columns), while they are; `axes` then speak of that shape. () otherwise.
+        unscaled: What q was before it was multiplied by a number, and that number, where that is
+            how q was made.
     """
 
     autocast: Autocast
@@ -71,6 +78,8 @@ class Trace:
     lost: str = ""
     notes: tuple[str, ...] = ()
     fate: Fate | None = None
+    folded: tuple[int, ...] = ()
+    unscaled: tuple[Kept, float] | None = None
 
     @property
     def replayable(self) -> bool:
@@ -107,21 +116,35 @@ class Trace:
         move = Move(op, self.axes, after, operands, options)
         return replace(self, moves=(*self.moves, move), axes=after)
 
+    def unfolded(self, shape: Sequence[int]) -> "Trace":
+        """The trace with the split of its token axes counted as a step, and these axes as lost."""
+        if not self.folded:
+            return self
+        axes = reshaped_axes(self.axes, self.folded, shape)
+        return replace(self.moved("reshape", axes=axes, shape=list(shape)), folded=())
+
     def lose(self, reason: str) -> "Trace":
         """The trace of something that cannot be computed again."""
         return replace(self, lost=self.lost or reason)
 
     def softmaxed(self, dim: int, dtype: torch.dtype | None) -> "Trace":
         """The trace after a softmax over an axis counted from the end."""
+        if dim not in self.axes and None in self.axes and self.axes != (None, None):
+            return self._softmaxed_jointly(dim, dtype)
         if dim not in self.axes:
             self = self.lose("its softmax runs over an axis that is not one side of the product")
             return replace(self, is_weights=True, axes=(None, dim), query_side=0)
         side = 1 - self.axes.index(dim)
         if self.axes[side] is None:
             self = self.lose("the query axis was merged with another before the softmax")
-        name = None if dtype is None else str(dtype).removeprefix("torch.")
-        done = self.moved("softmax", dim=dim, dtype=name)
+        done = self.moved("softmax", dim=dim, dtype=_name(dtype))
         return replace(done, is_weights=True, query_side=side)
+
+    def _softmaxed_jointly(self, dim: int, dtype: torch.dtype | None) -> "Trace":
+        """The trace after a softmax over keys that were merged with another axis, as of heads."""
+        done = self.moved("softmax", dim=dim, dtype=_name(dtype))
+        side = 1 if self.axes[0] is None else 0
+        return replace(done, is_weights=True, query_side=side, notes=(*self.notes, JOINT))
 
     def scores(self, arrangement: Sequence[Step]) -> Scores:
         """The program for the weights, ending in (batch, heads, queries, keys)."""
@@ -134,7 +157,11 @@ class Trace:
         if side == 1:  # the model's product was keys x queries
             swap = [*range(-self.product_dim, -2), -1, -2]
             steps.insert(0, Step("permute", -2, (), {"dims": swap}))
-        return Scores(q, k, (*steps, *arrangement), self.autocast, fused=False)
+        factor: float = 1
+        if self.unscaled is not None and side == 0 and _keeps(steps, self.unscaled[0]):
+            q, factor = self.unscaled
+        whole = (*steps, *arrangement)
+        return Scores(q, k, whole, self.autocast, fused=False, q_factor=factor)
 
     @property
     def product_dim(self) -> int:
@@ -142,6 +169,15 @@ class Trace:
         assert self.q is not None
         assert self.k is not None
         return max(len(self.q.shape), len(self.k.shape))
+
+
+def _name(dtype: torch.dtype | None) -> str | None:
+    return None if dtype is None else str(dtype).removeprefix("torch.")
+
+
+def _keeps(steps: Sequence[Step], q: Kept) -> bool:
+    """Whether the steps take q anyway."""
+    return any(kept.identity == q.identity for step in steps for kept in step.kept)
 
 
 def reshaped_axes(axes: Axes, before: Sequence[int], after: Sequence[int]) -> Axes:
