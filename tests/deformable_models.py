@@ -9,7 +9,8 @@ import transformers as hf
 from torch import Tensor, nn
 from transformers.models.rf_detr.configuration_rf_detr import RfDetrConfig, RfDetrDinov2Config
 
-import zoo
+from regard.zoo.inputs import ids, image
+from regard.zoo.sizes import TEXT, swin
 
 SIDE = 128
 
@@ -43,7 +44,7 @@ class Row:
 def run(row: Row, model: nn.Module) -> Any:
     """One forward pass."""
     with torch.no_grad():
-        return model(pixel_values=zoo.image(side=row.side), **row.inputs())
+        return model(pixel_values=image(side=row.side), **row.inputs())
 
 
 def built(row: Row) -> Any:
@@ -161,7 +162,7 @@ def rf_detr() -> Any:
 
 def oneformer() -> Any:
     config = hf.OneFormerConfig(
-        backbone_config=zoo.swin_backbone(),
+        backbone_config=swin(1, 2, 3, 4),
         hidden_dim=32,
         conv_dim=32,
         mask_dim=32,
@@ -182,9 +183,9 @@ def grounding_dino(family: str) -> Callable[[], Any]:
     def build() -> Any:
         config = getattr(hf, f"{family}Config")(
             **{**DETR, "d_model": 64, "decoder_layers": 1, "dropout": 0.0},
-            backbone_config=zoo.swin_backbone_for_grounding(),
+            backbone_config=swin(2, 3, 4),
             use_timm_backbone=False,
-            text_config=hf.BertConfig(**zoo.TEXT),
+            text_config=hf.BertConfig(**TEXT),
             max_text_len=16,
         )
         return getattr(hf, f"{family}Model")(config)
@@ -193,7 +194,7 @@ def grounding_dino(family: str) -> Callable[[], Any]:
 
 
 def text() -> dict[str, Tensor]:
-    return {"input_ids": zoo.ids()}
+    return {"input_ids": ids()}
 
 
 def task() -> dict[str, Tensor]:
@@ -228,7 +229,7 @@ ROWS = [
     Row("pp-doclayout v4", rt_detr("PPDocLayoutV4"), 2, THREE, THREE_FOURS),
     Row("lw-detr", lw_detr, 2, ((8, 8),), (2,)),
     Row("rf-detr", rf_detr, 2, ((8, 8),), (4,)),
-    Row("mask2former", lambda: zoo.mask2former("swin")()[0], 1, LOW_FIRST, THREE_FOURS, side=64),
+    Row("mask2former", mask2former, 1, LOW_FIRST, THREE_FOURS, side=64),
     Row("oneformer", oneformer, 1, LOW_FIRST, THREE_FOURS, task, side=64),
     Row("grounding dino", grounding_dino("GroundingDino"), 2, FOUR, FOURS, text),
     Row("mm grounding dino", grounding_dino("MMGroundingDino"), 2, FOUR, FOURS, text),

@@ -53,8 +53,18 @@ class RegionTokens(Tokens, kind="regions"):
         rows = boxes_xyxy.tolist() if hasattr(boxes_xyxy, "tolist") else list(boxes_xyxy)
         return cls(len(rows), boxes_xyxy=tuple(rows), original_hw=original_hw)
 
+    @property
+    def pictures(self) -> tuple[int, ...]:
+        """The one picture."""
+        return (0,)
+
     def to_pixels(
-        self, weights: Tensor, size_hw: tuple[int, int] | None = None, *, between: Between = "cells"
+        self,
+        weights: Tensor,
+        size_hw: tuple[int, int] | None = None,
+        *,
+        between: Between = "cells",
+        picture: int = 0,
     ) -> Tensor:
         """Weight per pixel: each token's weight spread evenly over its box, by exact area.
 
@@ -65,10 +75,12 @@ class RegionTokens(Tokens, kind="regions"):
             weights: ``(..., count)``.
             size_hw: Draw on the original scaled to this size; by default, on its own size.
             between: Without effect: boxes have edges, nothing lies between them.
+            picture: Which of several pictures; boxes lie on one, number 0.
 
         Returns:
             ``(..., height, width)``, float32 at least. NaN where no box is.
         """
+        self._check_picture(picture)
         if between not in ("cells", "linear"):
             raise GeometryError(f'between is {between!r}, expected "cells" or "linear"')
         weights = self._unnamed_weights(self._checked(weights))
@@ -84,12 +96,13 @@ class RegionTokens(Tokens, kind="regions"):
         weights = self._checked(weights)
         return {**self._named_shares(weights), "image": self._unnamed_weights(weights).sum(-1)}
 
-    def at(self, x: float, y: float) -> int:
+    def at(self, x: float, y: float, *, picture: int = 0) -> int:
         """Index of the smallest box that holds a point of the original picture.
 
         Raises:
             GeometryError: No box holds it.
         """
+        self._check_picture(picture)
         holding = [
             ((x1 - x0) * (y1 - y0), index)
             for index, (x0, y0, x1, y1) in zip(self.unnamed, self.boxes_xyxy, strict=True)

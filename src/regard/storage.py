@@ -17,9 +17,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-import regard.channels
-import regard.pyramid
-import regard.regions  # noqa: F401
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.backward import Backward

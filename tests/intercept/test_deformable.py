@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 import deformable_models
 import regard
-import zoo
 from deformable_models import Row
 from recorded import only, random
 from regard import Recording
 from regard.deformable import DeformableAttention
 from regard.intercept.deformable import places
+from regard.zoo.inputs import tensors
 
 EXACT = 2e-6
 """Relative: W·V is summed in another order than the model's samples are."""
@@ -30,10 +30,10 @@ every_row = pytest.mark.parametrize("row", deformable_models.ROWS, ids=str)
 @cache
 def recorded(row: Row) -> tuple[Recording, list[Tensor], list[Tensor]]:
     model = deformable_models.built(row)
-    plain = zoo.tensors(deformable_models.run(row, model))
+    plain = tensors(deformable_models.run(row, model))
     with regard.record(model) as recording:
         output = deformable_models.run(row, model)
-    return recording, plain, zoo.tensors(output)
+    return recording, plain, tensors(output)
 
 
 def deformable_calls(row: Row) -> list[DeformableAttention]:

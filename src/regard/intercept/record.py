@@ -16,6 +16,7 @@ from regard.intercept.mode import Interceptor
 from regard.intercept.recorder import Keep, Recorder
 from regard.intercept.report import nothing_recorded, unrecorded
 from regard.intercept.stack import ModuleStack
+from regard.layouts.watch import watching
 from regard.recording import Recording
 
 
@@ -72,6 +73,7 @@ def record(
     stack.attach()
     try:
         with (
+            watching(stack.modules, recording.noted),
             compiled_runs_eagerly(),
             deformable.listening(),
             libraries_watched(recorder),

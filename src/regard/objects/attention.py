@@ -11,6 +11,7 @@ from torch import Tensor
 from regard.attention import Attention, indices
 from regard.errors import CheckpointError, GeometryError, SelectionError
 from regard.geometry import Box
+from regard.grid import GridTokens
 from regard.media.image import read_image, upright_rgb
 from regard.models.family import LoadedModel
 from regard.models.objects import JointMap, ObjectRun
@@ -29,7 +30,6 @@ from regard.segmentation.queries import QueryPredictions
 from regard.segmentation.segments import Segmentation
 from regard.segmentation.semantic import semantic
 from regard.spread import Between
-from regard.tokens import GridTokens
 
 if TYPE_CHECKING:
     from regard.objects.pictures import ObjectPictures

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from regard.attention import Attention, ExplicitAttention
 from regard.geometry import ViewTransform
+from regard.grid import GridTokens
 from regard.kept import Kept
 from regard.models.dvis_daq.dinov2 import PATCH_PX
 from regard.models.dvis_daq.frame_store import FrameStore
@@ -21,7 +22,7 @@ from regard.models.dvis_daq.output import VideoOutput
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.models.dvis_daq.tracks import TrackedFrame
-from regard.tokens import GridTokens, Tokens
+from regard.tokens import Tokens
 
 Keep = Literal["predicted", "all", "maps"]
 """What is kept of a run.

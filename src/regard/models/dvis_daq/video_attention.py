@@ -15,6 +15,7 @@ from torch import Tensor
 from regard.attention import Attention
 from regard.errors import CaptureError, SelectionError
 from regard.geometry import ViewTransform
+from regard.grid import GridTokens
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.observe import (
     PREDICTOR,
@@ -30,7 +31,6 @@ from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.recording import Recording
 from regard.spread import Between
-from regard.tokens import GridTokens
 
 Mixing = Literal["weighted", "top", "rollout"]
 """How an instance mixes the object queries of a frame.
