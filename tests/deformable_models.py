@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers.models.rf_detr.configuration_rf_detr import RfDetrConfig, RfDetrDinov2Config
 
 from regard.zoo.inputs import ids, image
+from regard.zoo.segmentation import MASK2FORMER
 from regard.zoo.sizes import TEXT, swin
 
 SIDE = 128
@@ -158,6 +159,12 @@ def lw_detr() -> Any:
 def rf_detr() -> Any:
     backbone = RfDetrDinov2Config(**VIT, num_windows=2, window_block_indexes=[0], out_indices=[2])
     return hf.RfDetrModel(RfDetrConfig(**LW_DETR, backbone_config=backbone))
+
+
+def mask2former() -> Any:
+    return hf.Mask2FormerModel(
+        hf.Mask2FormerConfig(backbone_config=swin(1, 2, 3, 4), **MASK2FORMER)
+    )
 
 
 def oneformer() -> Any:
