@@ -163,13 +163,13 @@ def rf_detr() -> Any:
 
 def mask2former() -> Any:
     return hf.Mask2FormerModel(
-        hf.Mask2FormerConfig(backbone_config=swin(1, 2, 3, 4), **MASK2FORMER)
+        hf.Mask2FormerConfig(backbone_config=swin(1, 2, 3, 4).make(), **MASK2FORMER)
     )
 
 
 def oneformer() -> Any:
     config = hf.OneFormerConfig(
-        backbone_config=swin(1, 2, 3, 4),
+        backbone_config=swin(1, 2, 3, 4).make(),
         hidden_dim=32,
         conv_dim=32,
         mask_dim=32,
@@ -190,7 +190,7 @@ def grounding_dino(family: str) -> Callable[[], Any]:
     def build() -> Any:
         config = getattr(hf, f"{family}Config")(
             **{**DETR, "d_model": 64, "decoder_layers": 1, "dropout": 0.0},
-            backbone_config=swin(2, 3, 4),
+            backbone_config=swin(2, 3, 4).make(),
             use_timm_backbone=False,
             text_config=hf.BertConfig(**TEXT),
             max_text_len=16,

@@ -58,10 +58,7 @@ def test_a_new_layout_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (
-            {"kind": "spiral", "count": 3},
-            r"kind 'spiral', expected one of \['channels', 'grid', 'index'",
-        ),
+        ({"kind": "spiral", "count": 3}, "kind 'spiral', expected one of .*'grid', 'index'"),
         ({"count": 3}, "kind None"),
         ({"kind": "index", "count": 3}, "'index' token layout has the fields"),
         ({**GRID.to_json(), "stride": 1}, "'grid' token layout has the fields"),
