@@ -8,7 +8,7 @@ demo: .venv/ready ## look at a sample photo with a real DINOv2
 	$(BIN)/regard demo
 
 test: .venv/ready ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: .venv/ready ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -12,7 +12,14 @@ from typing import Any
 
 from benchmarks.measure import RESULTS
 
-NAMES = ("recording_time", "recording_memory", "one_row", "rollout", "coverage")
+NAMES = (
+    "recording_time",
+    "recording_memory",
+    "bias_memory",
+    "one_row",
+    "rollout",
+    "coverage",
+)
 ROOT = Path(__file__).parents[1]
 PAGES = tuple(ROOT / name for name in ("README.md", "docs/performance.md", "docs/coverage.md"))
 MARK = re.compile(r"<!-- ([a-z_]+)/(\d+)/([a-z_]+) -->.*?<!-- / -->")

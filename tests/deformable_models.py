@@ -9,8 +9,8 @@ import transformers as hf
 from torch import Tensor, nn
 from transformers.models.rf_detr.configuration_rf_detr import RfDetrConfig, RfDetrDinov2Config
 
-from regard.zoo import named
 from regard.zoo.inputs import ids, image
+from regard.zoo.segmentation import MASK2FORMER
 from regard.zoo.sizes import TEXT, swin
 
 SIDE = 128
@@ -161,6 +161,12 @@ def rf_detr() -> Any:
     return hf.RfDetrModel(RfDetrConfig(**LW_DETR, backbone_config=backbone))
 
 
+def mask2former() -> Any:
+    return hf.Mask2FormerModel(
+        hf.Mask2FormerConfig(backbone_config=swin(1, 2, 3, 4).make(), **MASK2FORMER)
+    )
+
+
 def oneformer() -> Any:
     config = hf.OneFormerConfig(
         backbone_config=swin(1, 2, 3, 4).make(),
@@ -230,7 +236,7 @@ ROWS = [
     Row("pp-doclayout v4", rt_detr("PPDocLayoutV4"), 2, THREE, THREE_FOURS),
     Row("lw-detr", lw_detr, 2, ((8, 8),), (2,)),
     Row("rf-detr", rf_detr, 2, ((8, 8),), (4,)),
-    Row("mask2former", lambda: named("mask2former").make()[0], 1, LOW_FIRST, THREE_FOURS, side=64),
+    Row("mask2former", mask2former, 1, LOW_FIRST, THREE_FOURS, side=64),
     Row("oneformer", oneformer, 1, LOW_FIRST, THREE_FOURS, task, side=64),
     Row("grounding dino", grounding_dino("GroundingDino"), 2, FOUR, FOURS, text),
     Row("mm grounding dino", grounding_dino("MMGroundingDino"), 2, FOUR, FOURS, text),

@@ -235,3 +235,16 @@ def test_a_gradient_that_nobody_asked_for_or_computed() -> None:
         model(q, k, v)
     with pytest.raises(CaptureError, match="needed no gradient"):
         blind[0].gradient()
+
+
+def test_attention_without_values_says_that_it_has_no_gradient() -> None:
+    class MapAttention(nn.Module):
+        def forward(self, q: Tensor, k: Tensor) -> Tensor:
+            return F.softmax(q @ k.mT, -1)
+
+    q, k = (activations(1, 2, 6, 8, seed=seed) for seed in range(2))
+    model = MapAttention()
+    with regard.record(model, gradients=True) as recording:
+        torch.autograd.backward(loss(model(q, k)))
+    with pytest.raises(CaptureError, match="no values met its weights"):
+        only(recording).gradient()

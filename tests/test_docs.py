@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+import pickle
 import pkgutil
 import re
 import shlex
@@ -12,13 +13,25 @@ from typing import Any
 
 import matplotlib
 import pytest
+import torch
 from benchmarks.__main__ import filled
+from safetensors.torch import load_file
 
 import regard
+from aoanet import write_workplace
 from diffusers_pipelines import write_pipelines
 from partcrafter_checkpoint import write_partcrafter
 from regard.cli import main
+from regard.media import read_image
 from regard.models import dinov2_small
+from segmenters import (
+    covering,
+    official_detr,
+    official_mask2former,
+    sure_of,
+    tiny_detr,
+    tiny_mask2former,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,12 +45,33 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     shutil.copy(photo, tmp_path / "photo.jpg")
     write_partcrafter(tmp_path / "partcrafter")
+    write_workplace(tmp_path, read_image(photo).size)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+def put_stand_in(page: Path, workplace: Path) -> None:
+    """A random model, sure of seeing persons, under the name of the page's checkpoint."""
+    if page.name == "detr.md":
+        weights = official_detr(sure_of(tiny_detr(labels=250), 1).state_dict())
+        torch.save({"model": weights}, workplace / "detr-r50-panoptic.pth")
+    if page.name == "mask2former.md":
+        weights = official_mask2former(
+            covering(sure_of(tiny_mask2former(labels=133), 0)).state_dict()
+        )
+        arrays = {name: tensor.numpy() for name, tensor in weights.items()}
+        (workplace / "mask2former.pkl").write_bytes(pickle.dumps({"model": arrays}))
+
+
 def blocks(page: Path, language: str) -> list[str]:
     return [body for kind, body in BLOCK.findall(page.read_text()) if kind == language]
+
+
+def put_clip_and_model(shared: Path) -> None:
+    """A clip and a small DVIS-DAQ in the working directory, under the names that pages use."""
+    shutil.copy(shared / "data" / "videos" / "paste.mp4", "clip.mp4")
+    weights = shared / "parity" / "dvis_daq" / "weights.safetensors"
+    torch.save({"model": load_file(weights)}, "DAQ_Offline_R50.pth")
 
 
 def use_default_model(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +87,9 @@ def test_python_of_a_page(
     code = blocks(page, "python")
     if any("regard.image" in block or "load_model" in block for block in code):
         use_default_model(request.getfixturevalue("shared"), monkeypatch)
+    put_stand_in(page, workplace)
+    if any("regard.video" in block for block in code):
+        put_clip_and_model(request.getfixturevalue("shared"))
     if any("from_pretrained" in block for block in code):
         write_pipelines(workplace)
     names: dict[str, Any] = {"__name__": "page"}
@@ -76,6 +113,9 @@ def test_commands_of_a_page(
     ]
     if commands:
         use_default_model(request.getfixturevalue("shared"), monkeypatch)
+    put_stand_in(page, workplace)
+    if any(command[0] == "video" for command in commands):
+        put_clip_and_model(request.getfixturevalue("shared"))
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main(command)

@@ -13,63 +13,105 @@ if TYPE_CHECKING:
     from regard.analysis.relevance import relevance
     from regard.analysis.rollout import rollout
     from regard.attention import Attention, DotProductAttention, ExplicitAttention
+    from regard.captions.attention import CaptionAttention, caption
+    from regard.clips.clip import ClipAttention, video
     from regard.deformable import DeformableAttention
     from regard.geometry import ViewTransform
+    from regard.grid import GridTokens
     from regard.intercept.record import record
     from regard.inventory import layers
+    from regard.joined import JoinedTokens, Segment
+    from regard.layouts.lay_out import lay_out
+    from regard.models.aoanet.loading import load_captioner
     from regard.models.registry import load as load_model
+    from regard.objects.attention import ObjectAttention, panoptic
+    from regard.parted import PartedTokens
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
+    from regard.points import PointTokens
     from regard.prompt import watch_prompt
     from regard.pyramid import PyramidTokens
     from regard.recording import Recording
+    from regard.regions import RegionTokens
     from regard.render import Look, Picture
-    from regard.tokens import GridTokens, Tokens
+    from regard.selected import SelectedTokens
+    from regard.tokens import Tokens
+    from regard.words import WordTokens
 
 _HOME = {
     "Attention": "regard.attention:Attention",
+    "CaptionAttention": "regard.captions.attention:CaptionAttention",
+    "ClipAttention": "regard.clips.clip:ClipAttention",
     "DeformableAttention": "regard.deformable:DeformableAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
-    "GridTokens": "regard.tokens:GridTokens",
+    "GridTokens": "regard.grid:GridTokens",
+    "JoinedTokens": "regard.joined:JoinedTokens",
     "Look": "regard.render:Look",
+    "ObjectAttention": "regard.objects.attention:ObjectAttention",
+    "PartedTokens": "regard.parted:PartedTokens",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
+    "PointTokens": "regard.points:PointTokens",
     "PyramidTokens": "regard.pyramid:PyramidTokens",
     "Recording": "regard.recording:Recording",
+    "RegionTokens": "regard.regions:RegionTokens",
+    "Segment": "regard.joined:Segment",
+    "SelectedTokens": "regard.selected:SelectedTokens",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
+    "WordTokens": "regard.words:WordTokens",
+    "caption": "regard.captions.attention:caption",
     "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",
+    "lay_out": "regard.layouts.lay_out:lay_out",
     "layers": "regard.inventory:layers",
+    "load_captioner": "regard.models.aoanet.loading:load_captioner",
     "load_model": "regard.models.registry:load",
+    "panoptic": "regard.objects.attention:panoptic",
     "record": "regard.intercept.record:record",
     "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
+    "video": "regard.clips.clip:video",
     "watch_prompt": "regard.prompt:watch_prompt",
 }
 """Where each public name is defined: module, and its name there."""
 
 __all__ = [
     "Attention",
+    "CaptionAttention",
+    "ClipAttention",
     "DeformableAttention",
     "DotProductAttention",
     "ExplicitAttention",
     "GridTokens",
+    "JoinedTokens",
     "Look",
+    "ObjectAttention",
+    "PartedTokens",
     "PhotoAttention",
     "Picture",
+    "PointTokens",
     "PyramidTokens",
     "Recording",
+    "RegionTokens",
+    "Segment",
+    "SelectedTokens",
     "Tokens",
     "ViewTransform",
+    "WordTokens",
+    "caption",
     "generate",
     "image",
+    "lay_out",
     "layers",
+    "load_captioner",
     "load_model",
+    "panoptic",
     "record",
     "relevance",
     "rollout",
+    "video",
     "watch_prompt",
 ]
 

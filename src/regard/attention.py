@@ -22,7 +22,7 @@ from regard.sample import OutputSample
 from regard.scores import Part, Scores
 from regard.tokens import Tokens
 
-Kind = Literal["dot_product", "explicit", "deformable"]
+Kind = Literal["dot_product", "explicit", "deformable", "stitched"]
 Selection = int | slice | Sequence[int] | Tensor | None
 
 TILE_BYTES = 64 * 2**20
@@ -43,9 +43,9 @@ class Attention(ABC):
     Attributes:
         shape: (batch, heads, queries, keys).
         layer: Path of the module that ran it, as in `model.named_modules()`; "" is the model.
-        axes: Which call this is: `forward` counts the passes through the model, `call` the
-            attention calls inside one pass through the layer; families add theirs (frame, step),
-            numbers or words.
+        axes: Which call this is: `forward` counts the passes through the model, `step` those
+            through the layer (generated tokens, denoising steps), `call` the attention calls
+            inside one of these; families add theirs (frame, part), numbers or words.
         queries: What the indices of the query axis stand for.
         keys: What the indices of the key axis stand for.
         notes: What a reader must know about this record, in words.
@@ -57,7 +57,7 @@ class Attention(ABC):
 
     shape: tuple[int, int, int, int]
     layer: str = ""
-    axes: dict[str, Any] = field(default_factory=lambda: {"forward": 0, "call": 0})
+    axes: dict[str, Any] = field(default_factory=lambda: {"forward": 0, "step": 0, "call": 0})
     queries: Tokens = field(default_factory=lambda: UNKNOWN)
     keys: Tokens = field(default_factory=lambda: UNKNOWN)
     notes: tuple[str, ...] = ()
@@ -92,6 +92,10 @@ class Attention(ABC):
     def held(self) -> list[Kept]:
         """The tensors of the weights and, where gradients were recorded, of those."""
         return [*self.kept, *([] if self.backward is None else self.backward.kept)]
+
+    def output_error(self) -> float | None:
+        """Largest |W·V − output| in the sample; None without one."""
+        return None if self.sample is None else self.sample.error(self)
 
     def weights(
         self, queries: Selection = None, heads: Selection = None, *, masked: bool = True

@@ -1,6 +1,6 @@
 """A tensor that a recording keeps by reference, with proof that nobody has written to it since."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -44,18 +44,30 @@ class Kept:
 
     It is held by reference as long as that is safe; `get` refuses when it was overwritten in
     place after the recording (inference tensors carry no version and cannot be checked).
+
+    A cache that grows is kept once: each earlier state leans on the last one, whose beginning
+    it is.
     """
 
-    __slots__ = ("__weakref__", "_shape", "_tensor", "_version")
+    __slots__ = ("__weakref__", "_axis", "_longer", "_shape", "_tensor", "_version")
 
     def __init__(self, tensor: Tensor) -> None:
         self.replace(tensor)
         self._shape = tensor.shape
+        self._longer: Kept | None = None
+        self._axis = -2
 
     def replace(self, tensor: Tensor) -> None:
         """Hold this tensor instead (the same numbers in a place of their own)."""
         self._tensor = compact_view(tensor.detach())
         self._version = None if tensor.is_inference() else tensor._version
+
+    @property
+    def extent(self) -> tuple[tuple[object, ...], int, tuple[int, ...], tuple[int, ...]]:
+        """Where it lies: memory and type, offset of the first number, shape and strides."""
+        t = self._tensor
+        memory = (self.storage_key, t.dtype, self._version)
+        return memory, int(t.storage_offset()), tuple(t.shape), tuple(t.stride())
 
     def get(self) -> Tensor:
         """The tensor as it was when it was recorded."""
@@ -63,6 +75,8 @@ class Kept:
 
     def compact(self) -> Tensor:
         """The same without repetition: axes that were expanded have length 1."""
+        if self._longer is not None:
+            return self.longest.compact().narrow(self._axis, 0, self._shape[self._axis])
         if self._version is not None and self._tensor._version != self._version:
             raise StaleRecord(
                 f"a recorded tensor of shape {tuple(self._shape)} was overwritten in place after "
@@ -70,6 +84,34 @@ class Kept:
                 "model runs again, or keep a copy with recording.save(path)"
             )
         return self._tensor
+
+    @property
+    def longest(self) -> "Kept":
+        """The kept tensor that holds the memory: this one, or what it leans on."""
+        end = self
+        while end._longer is not None:
+            end = end._longer
+        step = self
+        while step._longer is not None and step._longer is not end:
+            step._longer, step = end, step._longer  # so that no chain grows long
+        return end
+
+    def lean_on(self, longer: "Kept") -> bool:
+        """Hold no memory any more if the longer tensor begins with the same numbers.
+
+        Longer along one of the last two axes: rows of keys, columns of a mask.
+
+        Returns:
+            Whether it does.
+        """
+        mine, whole = self.compact(), longer.compact()
+        axis = _longer_axis(mine.shape, whole.shape)
+        if axis is None or (mine.dtype, mine.device) != (whole.dtype, whole.device):
+            return False
+        if not torch.equal(mine, whole.narrow(axis, 0, mine.shape[axis])):
+            return False
+        self._longer, self._axis, self._tensor = longer, axis, whole.narrow(axis, 0, 0)
+        return True
 
     @property
     def kept(self) -> list["Kept"]:
@@ -83,31 +125,37 @@ class Kept:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the distinct numbers take."""
-        return self._tensor.numel() * self._tensor.element_size()
+        """Bytes that the distinct numbers take, all those of a tensor that this one leans on."""
+        tensor = self.longest._tensor
+        return tensor.numel() * tensor.element_size()
 
     @property
     def storage_key(self) -> int:
         """Identity of the memory that the tensor lies in."""
-        return storage_key(self._tensor)
+        return storage_key(self.longest._tensor)
 
     @property
     def storage_nbytes(self) -> int:
         """Bytes of that memory, all of which the tensor keeps alive."""
-        return self._tensor.untyped_storage().nbytes()
+        return self.longest._tensor.untyped_storage().nbytes()
 
     @property
     def identity(self) -> tuple[object, ...]:
         """Equal for two records of the same numbers in the same memory, in the same order."""
-        t = self._tensor
-        return (self.storage_key, t.storage_offset(), layout(t), t.dtype, self._version)
+        end = self.longest
+        t = end._tensor
+        return (end.storage_key, t.storage_offset(), layout(t), t.dtype, end._version)
 
     def clone(self) -> None:
         """Move the numbers to a place of their own."""
+        if self._longer is not None:
+            return  # they are in no place of this one's
         self.replace(self._tensor.clone().expand(self._shape))
 
     def follow(self, moved: "Kept") -> None:
         """Take the numbers from where another record of the same numbers has moved them."""
+        if self._longer is not None or moved._longer is not None:
+            return  # its numbers are in no place of this one's
         numbers = moved._tensor.reshape(self._tensor.shape)
         self.replace(numbers.expand(self._shape))
 
@@ -120,6 +168,16 @@ class Kept:
     def dtype(self) -> torch.dtype:
         """Element type."""
         return self._tensor.dtype
+
+
+def _longer_axis(short: Sequence[int], long: Sequence[int]) -> int | None:
+    """The one of the last two axes in which alone the second shape is larger; None if none is."""
+    if len(short) != len(long) or len(short) < 2:
+        return None
+    differing = [i - len(short) for i, n in enumerate(short) if n != long[i]]
+    if len(differing) != 1 or differing[0] < -2 or short[differing[0]] > long[differing[0]]:
+        return None
+    return differing[0]
 
 
 def clone_together(group: Iterable[Kept]) -> None:

@@ -255,7 +255,7 @@ class PhotoAttention:
         index = resolve(self.call.queries, self.query)
         if isinstance(self.query, tuple):
             return self.query
-        if index is None or index not in self.call.queries.unnamed:
+        if index is None or index in self.call.queries.named.values():
             return None
         return self.call.queries.center_xy(index)
 

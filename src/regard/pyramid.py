@@ -11,8 +11,9 @@ from torch import Tensor
 
 from regard.errors import GeometryError
 from regard.geometry import Box, ViewTransform, checked_numbers, checked_size_hw, size_text
+from regard.grid import GridTokens
 from regard.spread import Between
-from regard.tokens import GridTokens, Tokens
+from regard.tokens import Tokens
 
 Pair = tuple[float, float]
 POWERS_OF_TWO = [2**n for n in range(12)]
@@ -115,12 +116,18 @@ class PyramidTokens(Tokens, kind="pyramid"):
         self._checked_level(level)
         return self._starts[level] + self.levels[level].index(row, column)
 
+    @property
+    def pictures(self) -> tuple[int, ...]:
+        """The one picture."""
+        return (0,)
+
     def to_pixels(
         self,
         weights: Tensor,
         size_hw: tuple[int, int] | None = None,
         *,
         between: Between = "cells",
+        picture: int = 0,
         level: int | None = None,
     ) -> Tensor:
         """Weight per pixel of the original picture, all levels together or one alone.
@@ -129,11 +136,13 @@ class PyramidTokens(Tokens, kind="pyramid"):
             weights: ``(..., count)``.
             size_hw: As in `GridTokens.to_pixels`.
             between: As there.
+            picture: As there.
             level: Draw this level alone; by default the levels are added up.
 
         Returns:
             ``(..., height, width)``, float32 at least. NaN where no drawn level saw the picture.
         """
+        self._check_picture(picture)
         chosen = range(len(self.levels)) if level is None else [self._checked_level(level)]
         total, unseen = torch.zeros(()), torch.ones((), dtype=torch.bool)
         for number in chosen:
@@ -163,14 +172,16 @@ class PyramidTokens(Tokens, kind="pyramid"):
             for number, name in enumerate(self.level_names)
         }
 
-    def at(self, x: float, y: float, *, level: int | None = None) -> int:
+    def at(self, x: float, y: float, *, picture: int = 0, level: int | None = None) -> int:
         """Index of the token that stands for a point of the original picture.
 
         Args:
             x: As in `GridTokens.at`.
             y: As there.
+            picture: As there.
             level: On this level; by default on the finest.
         """
+        self._check_picture(picture)
         if level is None:
             level = min(range(len(self.levels)), key=lambda n: math.prod(self.strides_px[n]))
         return self._starts[self._checked_level(level)] + self.levels[level].at(x, y)

@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import overload
 
+from torch import Tensor
+
 from regard.attention import Attention, Kind
 from regard.errors import SelectionError
 
@@ -44,7 +46,8 @@ class Recording(Sequence[Attention]):
     """The recorded calls of a run, in order.
 
     `recording[3]` is a call, `recording["encoder.layer.8.*"]` the part of the recording whose
-    layers match, `recording.find(kind=..., forward=0)` the part with these properties.
+    layers match, `recording.find(kind=..., forward=0)` the part with these properties. `noted` is
+    what the model decided about its tokens while it ran; `regard.lay_out` reads it.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Recording(Sequence[Attention]):
     ) -> None:
         self._calls = list(calls)
         self.unrecorded = list(unrecorded)
+        self.noted: dict[str, list[Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -93,8 +97,8 @@ class Recording(Sequence[Attention]):
 
         Args:
             layer: Glob over module paths; it also matches everything inside a module it names.
-            kind: "dot_product", "explicit" or "deformable".
-            axes: Values of axes, such as forward=0.
+            kind: "dot_product", "explicit", "deformable" or "stitched".
+            axes: Values of axes, such as forward=0 or step=3.
 
         Raises:
             SelectionError: Nothing matches; the message lists what there is.
@@ -177,6 +181,6 @@ def _rank(found: LayerError) -> float:
 
 
 def _check(call: Attention) -> LayerError:
-    if call.sample is None:
-        return LayerError(call.layer, None, "; ".join(call.notes) or "no sample of the output")
-    return LayerError(call.layer, call.sample.error(call))
+    error = call.output_error()
+    reason = "" if error is not None else "; ".join(call.notes) or "no sample of the output"
+    return LayerError(call.layer, error, reason)

@@ -40,6 +40,9 @@ Op = Literal[
     "masked_fill",
     "where",
     "causal",
+    "within",
+    "same",
+    "flex",
     "softmax",
     "to",
     "reshape",
@@ -199,7 +202,7 @@ class Scores:
         return q.to(wide), k.to(wide)
 
 
-MASKING = ("add", "sub", "masked_fill", "where", "causal")
+MASKING = ("add", "sub", "masked_fill", "where", "causal", "within", "same", "flex")
 MOVING = ("reshape", "permute")
 
 
@@ -210,6 +213,9 @@ def apply(step: Step, x: Tensor, part: Part, *, lift: bool = False) -> Tensor:
         if part.rows is not None:
             shape[step.options["row_axis_out"]] = len(part.rows)
         return x.reshape(shape)
+    if step.op == "flex":
+        changed: Tensor = step.options["rule"](x, part, lift=lift)
+        return changed
     operands: list[Any]
     if step.op in ("linear", "conv2d"):
         operands = [o.get() if isinstance(o, Kept) else o for o in step.operands]
@@ -218,6 +224,8 @@ def apply(step: Step, x: Tensor, part: Part, *, lift: bool = False) -> Tensor:
     if step.op == "causal":
         return x if lift else _causal(x, part.rows)
     if lift:
+        if step.op == "within":
+            return x
         if step.op in ("masked_fill", "where") and _is_blocking(operands[1]):
             return x
         if step.op in ("add", "sub") and not _is_shift(step):
@@ -236,6 +244,31 @@ def _causal(x: Tensor, rows: Tensor | None) -> Tensor:
     queries = torch.arange(x.shape[-2], device=x.device) if rows is None else rows.to(x.device)
     keys = torch.arange(x.shape[-1], device=x.device)
     return x.masked_fill(keys > queries[:, None], -torch.inf)
+
+
+def _within(
+    x: Tensor, queries: Tensor, keys: Tensor, *, left: int | None, right: int | None
+) -> Tensor:
+    """A query at place p sees keys at p - left .. p + right; None leaves that side open.
+
+    `queries` are places (queries, 1) and `keys` places (1, keys): a band of any width is kept in
+    as many numbers as there are tokens.
+    """
+    ahead = keys - queries
+    outside = torch.zeros_like(ahead, dtype=torch.bool)
+    if left is not None:
+        outside |= ahead < -left
+    if right is not None:
+        outside |= ahead > right
+    return x.masked_fill(outside, -torch.inf)
+
+
+def _same(x: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+    """A query sees the keys of its own sequence, told by numbers (queries, 1) and (1, keys).
+
+    Sequences that are packed into one call are different inputs, so this is never lifted.
+    """
+    return x.masked_fill(queries != keys, -torch.inf)
 
 
 def _is_blocking(value: Any) -> bool:
@@ -276,8 +309,16 @@ def _cast(x: Tensor, *, dtype: str) -> Tensor:
     return x.to(getattr(torch, dtype))
 
 
-def _softmax(x: Tensor, *, dim: int, dtype: str | None) -> Tensor:
-    return torch.softmax(x, dim, dtype=None if dtype is None else getattr(torch, dtype))
+def _softmax(x: Tensor, sinks: Tensor | None = None, *, dim: int, dtype: str | None) -> Tensor:
+    """The softmax; a sink, one score a head, takes its share of each row and is left out of it.
+
+    Source: Xiao et al. 2023, "Efficient streaming language models with attention sinks".
+    """
+    precision = None if dtype is None else getattr(torch, dtype)
+    if sinks is None:
+        return torch.softmax(x, dim, dtype=precision)
+    extra = sinks.to(x.dtype).expand(*x.shape[:-1], 1)
+    return torch.softmax(torch.cat([x, extra], dim), dim, dtype=precision)[..., :-1]
 
 
 _RUN: dict[str, Callable[..., Tensor]] = {
@@ -291,6 +332,8 @@ _RUN: dict[str, Callable[..., Tensor]] = {
     "tanh": torch.tanh,
     "clamp": torch.clamp,
     "masked_fill": torch.masked_fill,
+    "within": _within,
+    "same": _same,
     "where": _where,
     "softmax": _softmax,
     "to": _cast,

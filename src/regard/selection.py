@@ -37,7 +37,7 @@ def resolve(queries: Tokens, query: Query) -> int | None:
         SelectionError: No token has this index or name.
         GeometryError: A point outside of what the model saw.
     """
-    named = {queries.name(i): i for i in range(queries.count) if i not in queries.unnamed}
+    named = queries.named
     if query is None:
         return 0 if queries.count == 1 else named.get("cls")
     if query == "mean":

@@ -17,18 +17,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-import regard.channels
-import regard.pyramid  # noqa: F401
 from regard.atomic import write_atomically
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.backward import Backward
 from regard.deformable import DeformableAttention
-from regard.errors import FormatError
+from regard.errors import CaptureError, FormatError
 from regard.kept import Kept
 from regard.recipe import Recipe, RecipeOp
 from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
 from regard.scores import Autocast, Op, Scores, Step
+from regard.stitched import Place, StitchedAttention
 from regard.tokens import tokens_from_json
 
 FORMAT = "regard-recording"
@@ -46,6 +45,7 @@ def save(recording: Recording, path: str | os.PathLike[str]) -> Path:
     """The path of the file that now holds the recording, whole and unchanged.
 
     Raises:
+        CaptureError: A call needs code to compute its weights, which no file holds.
         OSError: The file cannot be written; what was there before is still there.
     """
     tensors = _Tensors()
@@ -92,8 +92,11 @@ class _Tensors:
         self._names: dict[tuple[object, ...], str] = {}
 
     def add(self, kept: Kept) -> dict[str, Any]:
-        """A reference to the tensor; expanded axes are told in its shape, not stored."""
-        name, compact = self._names.get(kept.identity), kept.compact()
+        """A reference to the tensor; expanded axes are told in its shape, not stored.
+
+        A shape that is shorter than the tensor in its last two axes means its beginning.
+        """
+        name, compact = self._names.get(kept.identity), kept.longest.compact()
         if name is None:
             name = self._names[kept.identity] = f"t{len(self._names)}"
             self.by_name[name] = compact.contiguous().clone()
@@ -130,6 +133,9 @@ def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
         story["weights"] = tensors.add(call.kept_weights)
         story["empty"] = None if call.empty is None else tensors.add(call.empty)
         story["may_block"] = call.may_block
+    elif isinstance(call, StitchedAttention):
+        story["pieces"] = [_describe(piece, tensors) for piece in call.pieces]
+        story["places"] = [[place.lanes, place.queries, place.keys] for place in call.places]
     elif isinstance(call, DeformableAttention):
         story["locations"] = tensors.add(call.locations)
         story["point_weights"] = tensors.add(call.point_weights)
@@ -138,6 +144,12 @@ def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
 
 
 def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
+    if any(step.op == "flex" for step in scores.steps):
+        raise CaptureError(
+            "a call of flex_attention whose scores a Python function changes cannot be saved, "
+            "because a file holds no code; record it with keep='weights'"
+        )
+
     def operand(value: Any) -> Any:
         if isinstance(value, Kept):
             return tensors.add(value)
@@ -190,6 +202,7 @@ class _Reader:
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self._tensors = tensors
+        self._wholes: dict[str, Kept] = {}  # what earlier states of a cache lean on
 
     def call(self, story: Mapping[str, Any]) -> Attention:
         """One call."""
@@ -203,6 +216,8 @@ class _Reader:
             common["backward"] = self.backward(story["backward"])
         if story["kind"] == "dot_product":
             return DotProductAttention(scores=self.scores(story["scores"]), **common)
+        if story["kind"] == "stitched":
+            return self.stitched(story, common)
         if story["kind"] == "deformable":
             return self.deformable(story, common)
         if story["kind"] != "explicit":
@@ -212,6 +227,12 @@ class _Reader:
         return ExplicitAttention(
             kept_weights=weights, empty=empty, may_block=story["may_block"], **common
         )
+
+    def stitched(self, story: Mapping[str, Any], common: dict[str, Any]) -> StitchedAttention:
+        """A call in pieces."""
+        pieces = tuple(self.call(piece) for piece in story["pieces"])
+        places = tuple(Place(*((int(a), int(b)) for a, b in place)) for place in story["places"])
+        return StitchedAttention(pieces=pieces, places=places, **common)
 
     def deformable(self, story: Mapping[str, Any], common: dict[str, Any]) -> DeformableAttention:
         """A call that is kept as sampled points."""
@@ -253,7 +274,7 @@ class _Reader:
         self, op: Any, row_axis: int, operands: list[Any], options: dict[str, Any], key_axis: int
     ) -> Step:
         """One step, if its operation is one of ours."""
-        if op not in get_args(Op):
+        if op not in get_args(Op) or op == "flex":
             raise FormatError(f"unknown step {op!r}")
         if options.get("dtype") is not None:
             _dtype(options["dtype"])
@@ -282,9 +303,22 @@ class _Reader:
 
     def kept(self, reference: Mapping[str, Any]) -> Kept:
         """A tensor as the call had it."""
-        tensor = self._tensors[reference["tensor"]]
-        view = tensor.reshape(reference.get("view", tensor.shape))
-        return Kept(view.expand(reference["shape"]))
+        name, shape = reference["tensor"], reference["shape"]
+        tensor = self._tensors[name].reshape(reference.get("view", self._tensors[name].shape))
+        ends = [axis for axis in (-2, -1) if tensor.dim() > 1 and shape[axis] < tensor.shape[axis]]
+        if not ends:
+            return Kept(tensor.expand(shape))
+        (axis,) = ends
+        kept = Kept(tensor.narrow(axis, 0, shape[axis]).expand(shape))
+        whole = list(shape)
+        whole[axis] = tensor.shape[axis]
+        kept.lean_on(self._whole(name, tensor.expand(whole)))
+        return kept
+
+    def _whole(self, name: str, tensor: Tensor) -> Kept:
+        if name not in self._wholes:
+            self._wholes[name] = Kept(tensor)
+        return self._wholes[name]
 
 
 def _autocast(story: list[Any]) -> Autocast:

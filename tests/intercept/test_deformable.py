@@ -241,6 +241,21 @@ def test_a_kernel_still_has_gradients() -> None:
     assert not only(recording).weights().requires_grad
 
 
+def test_gradients_of_the_weights() -> None:
+    """dL/dW = dO·Vᵀ over all cells; through the points it gives what autograd gives them."""
+    model = DeformableLayer("function")
+    inputs = layer_inputs()
+    inputs["scores"].requires_grad_()
+    with regard.record(model, gradients=True) as recording:
+        out = model(**inputs)
+        out.square().sum().backward()
+    call = only(recording)
+    outer = (2 * out).detach().view(2, 4, 2, 6).transpose(1, 2)
+    expected = outer @ inputs["value"].permute(0, 2, 3, 1)
+    torch.testing.assert_close(call.gradient(), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(call.gradient(2, 1), expected[:, [1]][:, :, [2]], rtol=0, atol=1e-5)
+
+
 def test_an_error_of_the_model_stays_its_own_and_leaves_nothing() -> None:
     model = DeformableLayer("attribute")
     inputs = layer_inputs() | {"shapes": torch.tensor([[3, 5], [9, 9]])}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import regard
 from recorded import only, random
 from regard.attention import DotProductAttention
-from regard.errors import NothingRecorded
+from regard.errors import CaptureError, NothingRecorded
 from regard.intercept.recorder import Keep
 from regard.intercept.trace import JOINT
 from regard.intercept.valueless import NOTE
@@ -98,6 +98,14 @@ def test_every_pass_records_its_own() -> None:
     assert [call.axes["forward"] for call in recording] == [0, 1]
     with pytest.raises(NothingRecorded, match="none in layers='use'"), regard.record(model, "use"):
         model(Q, K)
+
+
+def test_there_is_no_gradient_without_values() -> None:
+    model = Head(ScoreAttention(), lambda weights: weights.sum(-1))
+    with regard.record(model, gradients=True) as recording:
+        model(Q, K)
+    with pytest.raises(CaptureError, match="no values met its weights"):
+        only(recording).gradient()
 
 
 def test_dead_code_is_no_attention() -> None:

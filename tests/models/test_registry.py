@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from regard.errors import CheckpointError, ModelNotFound, UnsafeCheckpoint
+from regard.errors import CheckpointError, ModelNotFound
 from regard.models import dinov2_small, hub, known, load, registry, vit
 
 LIST_MODELS = """
@@ -104,11 +104,14 @@ def test_naflex_is_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
-        ("model.safetensors", ModelNotFound, "pass the folder that holds it"),
-        ("dinov2.pth", UnsafeCheckpoint, "would have to be unpickled"),
+        ("model.safetensors", CheckpointError, "is damaged"),
+        ("dinov2.pth", CheckpointError, "is damaged"),
+        ("model.pkl", CheckpointError, "is damaged"),
     ],
 )
-def test_a_single_file(name: str, error: type[Exception], said: str, tmp_path: Path) -> None:
+def test_a_single_file_that_holds_nothing(
+    name: str, error: type[Exception], said: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(error, match=said):
         load(tmp_path / name)

@@ -16,10 +16,11 @@ from torch import nn
 from transformers.utils import logging as transformers_logging
 
 from regard.errors import CheckpointError, GeometryError
+from regard.grid import GridTokens
 from regard.intercept.record import record
 from regard.models.family import LoadedModel, Prepared
 from regard.models.vit import block_of, family
-from regard.tokens import GridTokens, Tokens
+from regard.tokens import Tokens
 
 Checkpoints = Callable[[str], Path]
 

@@ -120,11 +120,42 @@ def sine(height: int, width: int) -> Tensor:
 def load(folder: Path) -> LaneDetector:
     """The detector with its trained weights."""
     model, weights = LaneDetector(), load_file(folder / "model.safetensors")
-    curves = {k for k in weights if k.startswith(("shared_embed", "specific_embed"))}
+    curves = {k for k in weights if k.startswith(_CURVES)}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert set(unexpected) == curves
     assert all(k.endswith("num_batches_tracked") for k in missing)
     return model.eval()
+
+
+def lanes(folder: Path, queries: Tensor) -> list[Tensor]:
+    """Points (x, y) of each query's lane on the 640 x 360 input, at 200 heights.
+
+    Args:
+        folder: Where the weights are.
+        queries: (7, 32) output of the decoder's last norm.
+    """
+    weights = load_file(folder / "model.safetensors")
+    own = _perceptron(weights, "specific_embed", queries)
+    k, f, m, n = _perceptron(weights, "shared_embed", queries).mean(0)
+    found = []
+    for lower, upper, b2, b3 in own:
+        y = torch.linspace(*sorted([float(lower), float(upper)]), 200)  # type: ignore[call-overload]
+        x = k / (y - f) ** 2 + m / (y - f) + n + b2 * y - b3
+        points: Tensor = torch.stack([x * SIZE_WH[0], y * SIZE_WH[1]], -1)
+        inside = (points >= 0).all(-1) & (points < torch.tensor(SIZE_WH)).all(-1)
+        found.append(points[inside])
+    return found
+
+
+def _perceptron(weights: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+    for i in range(3):
+        place = f"{name}.layers.{i}"
+        x = F.linear(x, weights[f"{place}.weight"], weights[f"{place}.bias"])
+        x = x if i == 2 else F.relu(x)
+    return x
+
+
+_CURVES = ("shared_embed", "specific_embed")
 
 
 def pixels(path: Path) -> Tensor:

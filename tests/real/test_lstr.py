@@ -70,3 +70,45 @@ def test_lanes_look_at_different_places(model: lstr.LaneDetector, roads: list[Pa
     rows = recording[0].mean()[0, lanes > 0.99]
     overlap = torch.minimum(rows[0], rows[1]).sum()
     assert float(overlap) < 0.8
+
+
+def test_queries_look_along_their_own_lanes(
+    model: lstr.LaneDetector, roads: list[Path], shared: Path
+) -> None:
+    """Attention on the cells under a lane, over their share of the photo: the lift.
+
+    Queries 0 and 5 find a lane in every photo. In the first decoder layer each looks along its
+    own lane, and hardly along others. In the last, query 0 looks along the neighbouring lane too.
+    """
+    hidden: list[torch.Tensor] = []
+    norm = model.get_submodule("transformer.decoder.norm")
+    handle = norm.register_forward_hook(lambda _m, _i, out: hidden.append(out[:, 0]))
+    keys = regard.GridTokens.from_stride(regard.ViewTransform.identity((360, 640)), 32)
+    for road in roads:
+        with torch.no_grad(), regard.record(model, "*.multihead_attn") as recording:
+            found = model(lstr.pixels(road))[0] > 0.9
+        points = lstr.lanes(shared / "data/weights/lstr", hidden.pop().detach())
+        cells = [_beside(keys, points[query]) for query in range(7)]
+        first, last = recording
+        for query in (0, 5):
+            assert found[query]
+            lifts = [_lift(first, query, each) for each in cells]
+            others = [lifts[i] for i in range(7) if found[i] and i != query]
+            assert lifts[query] > 3
+            assert lifts[query] > 3 * max(others)
+            assert _lift(last, query, cells[query]) > 2
+    handle.remove()
+
+
+def _beside(keys: regard.GridTokens, points: torch.Tensor) -> torch.Tensor:
+    """Cells under a lane and one to either side: bool (keys,)."""
+    rows, columns = keys.grid_hw
+    under = torch.zeros(rows, columns, dtype=torch.bool)
+    for index in {keys.at(float(x), float(y)) for x, y in points}:
+        row, column = divmod(index, columns)
+        under[row, max(column - 1, 0) : column + 2] = True
+    return under.flatten()
+
+
+def _lift(call: regard.Attention, query: int, cells: torch.Tensor) -> float:
+    return float(call.mean(query)[0, 0, cells].sum() / cells.float().mean())

@@ -12,12 +12,16 @@ from collections.abc import Sequence
 import cyclopts
 
 from regard import __version__
+from regard.cli.caption import caption
 from regard.cli.demo import demo
+from regard.cli.evaluate import evaluate
 from regard.cli.generate import generate
 from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
+from regard.cli.panoptic import panoptic
 from regard.cli.terminal import NoticeHandler, complain
+from regard.cli.video import video
 from regard.cli.zoo import zoo
 from regard.errors import RegardError
 
@@ -31,8 +35,14 @@ app = cyclopts.App(
     default_parameter=cyclopts.Parameter(negative=""),
 )
 app.command(image, usage="Usage: regard image [OPTIONS] PHOTO...")
+app.command(panoptic, usage="Usage: regard panoptic [OPTIONS] PHOTO...")
+app.command(
+    caption,
+    usage="Usage: regard caption --model PTH --infos PKL [--features DIR | --cnn FILE] PHOTO...",
+)
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
-for command in (layers, models, demo, zoo):
+app.command(video, usage="Usage: regard video --model FILE [OPTIONS] CLIP...")
+for command in (layers, models, demo, evaluate, zoo):
     app.command(command)
 
 

@@ -46,7 +46,9 @@ def parse_query(text: str) -> int | str | tuple[float, float]:
         raise ValueError('Expected a name such as "cls", an index, or a point X,Y.') from None
 
 
-def _read_by(parse: Callable[[str], Any]) -> Parameter:
+def read_by(parse: Callable[[str], Any]) -> Parameter:
+    """A parameter that is refused, before any work is done, where ``parse`` refuses it."""
+
     def refuse(_: type, text: str | None) -> None:
         if text is not None:
             parse(text)
@@ -59,9 +61,9 @@ def image(
     /,
     *,
     model: str = "dinov2-small",
-    layer: Annotated[str | None, _read_by(parse_layer)] = None,
-    head: Annotated[str, _read_by(parse_head)] = "mean",
-    query: Annotated[str | None, _read_by(parse_query)] = None,
+    layer: Annotated[str | None, read_by(parse_layer)] = None,
+    head: Annotated[str, read_by(parse_head)] = "mean",
+    query: Annotated[str | None, read_by(parse_query)] = None,
     out: Path = DEFAULT_OUT,
     colormap: str = "inferno",
     between: Literal["cells", "linear"] = "linear",
@@ -112,7 +114,7 @@ def image(
     look = Look(cmap=colormap)
     loaded = load(model, device=device, notify=complain)
     failed = 0
-    for photo, folder in _with_progress(list(zip(photos, folders(photos, out), strict=True))):
+    for photo, folder in with_progress(list(zip(photos, folders(photos, out), strict=True))):
         try:
             result = look_at(
                 photo,
@@ -143,7 +145,7 @@ def told(photo: Path, result: "PhotoAttention", folder: Path) -> str:
     return f"{photo} -> {folder / 'summary.png'}  ({result.words})"
 
 
-def _with_progress(rows: Sequence[Any]) -> Iterator[Any]:
+def with_progress(rows: Sequence[Any]) -> Iterator[Any]:
     """The rows, with a progress bar on the terminal if there are several."""
     from rich.console import Console
     from rich.progress import Progress

@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -88,7 +89,11 @@ class DeformableCalls:
         return call
 
     def _after(self, call: DeformableAttention, arguments: Mapping[str, Any], out: Any) -> None:
-        call.sample = _sample(call, arguments.get("value"), out)
+        values = _values(call, arguments.get("value"))
+        if values is not None and isinstance(out, Tensor) and out.shape[:2] == call.shape[0::2]:
+            arrange = partial(_by_heads, call.shape)
+            call.sample = OutputSample.of(values, arrange(out))
+            call.backward = self._recorder.watch(values, out, arrange, dropout=False)
         self._recorder.append(call)
 
 
@@ -163,19 +168,20 @@ def points_per_level(
     return tuple(told) if told else (locations.shape[3] // levels,) * levels
 
 
-def _sample(call: DeformableAttention, value: Any, out: Any) -> OutputSample | None:
-    """Channels of the values and of the output, however this model lays them out."""
-    batch, heads, queries, keys = call.shape
+def _values(call: DeformableAttention, value: Any) -> Tensor | None:
+    """The values as (batch, heads, keys, d), however this model lays them out."""
+    batch, heads, _, keys = call.shape
     if isinstance(value, (list, tuple)):  # one a level: (batch * heads, d, cells)
         value = torch.cat([level.reshape(batch, heads, -1, level.shape[-1]) for level in value], -1)
-    if not isinstance(value, Tensor) or not isinstance(out, Tensor) or value.dim() != 4:
+    if not isinstance(value, Tensor) or value.dim() != 4:
         return None
     if value.shape[:3] == (batch, keys, heads):
-        values = value.transpose(1, 2)
-    elif value.shape[1] == heads and value.shape[3] == keys:
-        values = value.transpose(2, 3)
-    else:
-        return None
-    if out.shape[:2] != (batch, queries):
-        return None
-    return OutputSample.of(values, out.reshape(batch, queries, heads, -1).transpose(1, 2))
+        return value.transpose(1, 2)
+    as_channels = value.shape[1] == heads and value.shape[3] == keys
+    return value.transpose(2, 3) if as_channels else None
+
+
+def _by_heads(shape: tuple[int, int, int, int], out: Tensor) -> Tensor:
+    """An output (batch, queries, heads * d) as (batch, heads, queries, d)."""
+    batch, heads, queries, _ = shape
+    return out.reshape(batch, queries, heads, -1).transpose(1, 2)

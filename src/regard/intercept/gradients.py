@@ -13,6 +13,7 @@ NO_GRAPH = (
     "needs one, or a reentrant checkpoint ran it (use_reentrant=False works)"
 )
 DROPOUT = "dropout was active, and which weights it dropped is not known: call model.eval()"
+NOT_FOLLOWED = "gradients of this kind of attention are not recorded, only those of W·V"
 
 
 def watch(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from regard.intercept.flex import FlexAttention
 from regard.intercept.gumbel import GumbelSoftmax
 from regard.intercept.keeper import Written, tensors_in, writer
 from regard.intercept.multihead import MultiheadFunction
@@ -37,6 +38,7 @@ class Interceptor(TorchFunctionMode):
         self.softmax = SoftmaxAttention(recorder)
         mechanisms: tuple[Mechanism, ...] = (
             FusedAttention(recorder),
+            FlexAttention(recorder),
             MultiheadFunction(recorder, self),
             self.softmax,
             GumbelSoftmax(self.softmax, self),
@@ -80,12 +82,15 @@ class Interceptor(TorchFunctionMode):
         shapes = [tuple(getattr(arg, "shape", ())) for arg in args]
         out = func(*args, **kwargs)
         self._guard(self.softmax.observe, func, args, kwargs, shapes, traces, out)
-        return self._watched(out, func, args, kwargs)
+        return self._watched(out, func, args, kwargs, traced=True)
 
-    def _watched(self, out: Any, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    def _watched(
+        self, out: Any, func: Any, args: Any, kwargs: dict[str, Any], traced: bool = False
+    ) -> Any:
         """The result of a call; how it was made is noted where that could be worth keeping."""
-        if func in self._recipes.watched and not must_not_record():
-            self._guard(self._recipes.observe, func, args, kwargs, out)
+        recipes = self._recipes
+        if func in recipes.watched and not recipes.ignores(args, out) and not must_not_record():
+            self._guard(recipes.observe, func, args, kwargs, out, traced)
         return out
 
     def _before_write(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:

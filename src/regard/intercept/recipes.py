@@ -104,12 +104,30 @@ class Recipes:
             if made is None or storage_key(made) in memory:
                 del self._made[key]
 
-    def observe(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> None:
-        """Follow the result of a watched call, which has been made, if it has a recipe."""
+    def ignores(self, args: Sequence[Any], out: Any) -> bool:
+        """Whether a call can start nothing, told fast: its result is as large as an input."""
+        if self._made or len(args) != 2:
+            return False
+        a, b = args
+        both = isinstance(a, Tensor) and isinstance(b, Tensor)
+        return both and bool(a.numel() >= out.numel())
+
+    def observe(
+        self,
+        func: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        out: Any,
+        is_scores: bool = False,
+    ) -> None:
+        """Follow the result of a watched call, which has been made, if it has a recipe.
+
+        Scores that are scaled start none: what they were before need not be kept alive.
+        """
         what = _watched()[func]
         recipe: Recipe | None
         if what in BINARY:
-            recipe = self._pointwise(BINARY[what], args, kwargs, out)
+            recipe = self._pointwise(BINARY[what], args, kwargs, out, is_scores)
         elif what == "getitem":
             recipe = self._item(args, out)
         elif what == "embedding":
@@ -136,6 +154,7 @@ class Recipes:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         out: Tensor,
+        is_scores: bool,
     ) -> Recipe | None:
         if kwargs or len(args) != 2:
             return None
@@ -145,7 +164,7 @@ class Recipes:
             whole = [x for x, known in zip(args, recipes, strict=True) if known is None]
             if not all(_is_larger(out, x) for x in whole):
                 return None
-        elif not any(recipes) and (op != "mul" or out.dim() < 3):
+        elif not any(recipes) and (op != "mul" or is_scores or out.dim() < 3):
             return None
         if not isinstance(args[0], Tensor):
             if op in ("sub", "div"):

@@ -11,10 +11,12 @@ from regard.errors import CaptureError
 from regard.intercept.deformable import DeformableCalls
 from regard.intercept.eager import compiled_runs_eagerly
 from regard.intercept.keeper import Keeper
+from regard.intercept.libraries import libraries_watched
 from regard.intercept.mode import Interceptor
 from regard.intercept.recorder import Keep, Recorder
 from regard.intercept.report import nothing_recorded, unrecorded
 from regard.intercept.stack import ModuleStack
+from regard.layouts.watch import watching
 from regard.recording import Recording
 
 
@@ -41,7 +43,7 @@ def record(
             Deformable attention keeps its points in any case.
         gradients: Also keep v and, when you call `backward` inside or after the `with`, the
             gradient of each attention output: `call.gradient()` is computed from them.
-        each: Called with every call right after it was made, while the model waits; the call is
+        each: Called with every call once its layer has run, while the model waits; the call is
             kept only if the answer is True. So a run of any length is reduced in constant memory.
 
     Yields:
@@ -70,7 +72,13 @@ def record(
     deformable = DeformableCalls(recorder, interceptor.softmax)
     stack.attach()
     try:
-        with compiled_runs_eagerly(), deformable.listening(), interceptor:
+        with (
+            watching(stack.modules, recording.noted),
+            compiled_runs_eagerly(),
+            deformable.listening(),
+            libraries_watched(recorder),
+            interceptor,
+        ):
             yield recording
     finally:
         stack.detach()

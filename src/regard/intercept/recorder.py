@@ -11,10 +11,12 @@ from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.backward import Backward
 from regard.channels import ChannelTokens
 from regard.intercept.channels import CHANNELS, are_channels
-from regard.intercept.gradients import DROPOUT, watch
+from regard.intercept.gradients import DROPOUT, NOT_FOLLOWED, watch
+from regard.intercept.growth import Growth
 from regard.intercept.keeper import Keeper
 from regard.intercept.recipes import Recipes
-from regard.intercept.stack import ModuleStack
+from regard.intercept.stack import Frame, ModuleStack
+from regard.intercept.stitcher import Extent, Group
 from regard.kept import Kept
 from regard.recording import Recording, matches
 from regard.sample import OutputSample
@@ -41,6 +43,7 @@ class Recorder:
         failure: The first error that `each` raised.
         missed: (path, reason) of what looked like attention and could not be recorded.
         found: Paths in which attention was found, wanted or not.
+        seen: How often attention was found.
     """
 
     recording: Recording
@@ -53,15 +56,19 @@ class Recorder:
     failure: Exception | None = None
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
+    seen: int = 0
+    growth: Growth = field(default_factory=Growth)
     recipes: Recipes = field(init=False)
     _paid: set[tuple[object, ...]] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.stack.on_leaving = self.close
         self.recipes = Recipes(self.keeper)
 
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""
+        self.seen += 1
         if self.stack.is_in_a_stranger():
             return False
         path = self.stack.top.path
@@ -101,7 +108,10 @@ class Recorder:
         channels = scores is not None and are_channels(self.stack.top, shape, scores.q.get())
         notes = (*notes, CHANNELS) if channels else notes
         call: Attention
-        if scores is not None and self._program_is_kept(scores, shape):
+        frame = self.stack.top
+        grows = self.growth.follow((frame.path, frame.made), scores, sample)
+        place = None if scores is None else (Extent.of(scores.q), Extent.of(scores.k))
+        if scores is not None and self._program_is_kept(scores, shape, grows):
             self.keeper.settle(scores.kept)
             self._paid |= {kept.identity for kept in scores.kept}
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
@@ -110,14 +120,48 @@ class Recorder:
         call.backward = backward
         if channels:
             call.queries, call.keys = ChannelTokens(shape[2]), ChannelTokens(shape[3])
-        self.append(call)
+        self.append(call, place)
         return call
 
-    def append(self, call: Attention) -> None:
-        """Add a call of the running module, which is made already."""
+    def append(self, call: Attention, place: tuple[Extent, Extent] | None = None) -> None:
+        """Add a call of the running module, which is made already.
+
+        Args:
+            call: The call.
+            place: Where its q and k lie in memory, if it may be a piece of a larger one.
+        """
         frame = self.stack.top
+        if self.gradients and call.backward is None:
+            call.backward = Backward(None, missing=NOT_FOLLOWED)
         call.layer = frame.path
-        call.axes = {"forward": max(0, self.stack.forward), "call": frame.calls}
+        call.axes = {
+            "forward": max(0, self.stack.forward),
+            "step": frame.step,
+            "call": frame.calls,
+        }
+        frame.made += 1
+        self._join(frame, call, place)
+
+    def _join(self, frame: Frame, call: Attention, place: tuple[Extent, Extent] | None) -> None:
+        """Add the call to those that it continues, or let it wait for those that continue it."""
+        for outer in self.stack.around:
+            self.close(outer)  # calls stay in the order in which they were made
+        if frame.group is not None and place is not None and frame.group.takes(call, *place):
+            return
+        self.close(frame)
+        call.axes["call"] = frame.calls
+        if place is None or frame.has_left or not self.stack.is_running:
+            self._hand_in(frame, call)
+        else:
+            frame.group = Group(*place, self.stack.head_count(), [call])
+
+    def close(self, frame: Frame) -> None:
+        """Hand in the call that waits in a frame."""
+        group, frame.group = frame.group, None
+        if group is not None:
+            self._hand_in(frame, group.stitched())
+
+    def _hand_in(self, frame: Frame, call: Attention) -> None:
         frame.calls += 1
         if self._is_kept(call):
             self.recording.append(call)
@@ -146,9 +190,11 @@ class Recorder:
         """Say why the running module's attention has no record."""
         self.missed.append((self.stack.top.path, reason))
 
-    def _program_is_kept(self, scores: Scores, shape: Shape) -> bool:
+    def _program_is_kept(self, scores: Scores, shape: Shape, grows: bool) -> bool:
         if self.keep != "auto":
             return self.keep == "qk"
+        if grows:  # all its states will be kept as one
+            return True
         new = {kept.identity: kept.nbytes for kept in scores.kept}
         cost = sum(size for identity, size in new.items() if identity not in self._paid)
         return cost < torch.Size(shape).numel() * scores.q.dtype.itemsize

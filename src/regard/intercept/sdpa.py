@@ -32,12 +32,19 @@ class FusedAttention:
     ) -> Tensor:
         """Run the model's own call and record it."""
         recorder = self._recorder
-        given = recorder.guard(partial(_Arguments, *args, **kwargs)) if recorder.wants() else None
+        given = recorder.guard(partial(self._given, *args, **kwargs)) if recorder.wants() else None
         scores = given and recorder.guard(self._scores, given)  # before anything is written
         out = func(*args, **kwargs)
         if given and scores:
             recorder.guard(self._record, given, scores, out)
         return out
+
+    def _given(self, *args: Any, **kwargs: Any) -> "_Arguments":
+        given = _Arguments(*args, **kwargs)
+        frame = self._recorder.stack.top
+        if frame.heads and frame.queries == 1 and given.query.dim() == 4:
+            given.unpack(frame.heads)
+        return given
 
     def _scores(self, given: "_Arguments") -> Scores | None:
         if given.query.is_nested:
@@ -65,14 +72,19 @@ class FusedAttention:
         scores = Scores(scores.q, scores.k, steps, scores.autocast, fused=True)
         shape = (arranged.batch, arranged.heads, q.shape[-2], k.shape[-2])
         notes = (DROPOUT,) if given.dropout_p else ()
-        values = _values(v, out, arranged)
+
+        def arrange(result: Tensor) -> Tensor:
+            unpacked = result.reshape(*q.shape[:-1], -1) if given.packed else result
+            return arranged.apply(unpacked)
+
+        values = v if given.packed else _values(v, out, arranged)
         self._recorder.add(
             shape=shape,
             scores=scores,
             weights=None,
-            sample=None if notes else OutputSample.of(values, arranged.apply(out)),
+            sample=None if notes else OutputSample.of(values, arrange(out)),
             notes=notes,
-            backward=self._recorder.watch(values, out, arranged.apply, dropout=bool(notes)),
+            backward=self._recorder.watch(values, out, arrange, dropout=bool(notes)),
         )
 
 
@@ -113,3 +125,18 @@ class _Arguments:
         self.is_causal = is_causal
         self.scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
         self.grouped = enable_gqa
+        self.packed = False
+
+    def unpack(self, heads: int) -> None:
+        """Give a single query its head axis back, if its heads were laid along the query axis.
+
+        The heads that share a key head become "queries" of that head, (batch, heads, 1, d) as
+        (batch, key heads, group, d), so that keys need not be repeated.
+        """
+        batch, key_heads, group, _ = self.query.shape
+        if key_heads == heads or key_heads * group != heads:
+            return
+        self.query = self.query.reshape(batch, heads, 1, -1)
+        if self.mask is not None and self.mask.dim() == 4 and self.mask.shape[1] > 1:
+            self.mask = self.mask.reshape(self.mask.shape[0], heads, 1, -1)
+        self.grouped = self.packed = True

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from regard.intercept.stitcher import Group
+
 HEAD_COUNTS = (
     "num_heads",
     "num_attention_heads",
@@ -34,21 +36,35 @@ class Frame:
     Attributes:
         path: Its name in the recorded model; "" is the model itself.
         module: The module.
+        step: How often it ran before, in this recording.
         calls: Attention calls recorded in this pass through it, so far.
+        made: The same, where pieces of one attention count each.
+        group: The last call, which may have to be continued; None if there is none.
         heads: Number of heads, where a function's own arguments tell it.
+        queries: Number of queries, likewise.
         inputs: Positional and keyword arguments of the pass.
+        has_left: Whether the pass is over.
     """
 
     path: str
     module: nn.Module
+    step: int = 0
     calls: int = 0
+    made: int = 0
+    group: Group | None = None
     heads: int | None = None
+    queries: int | None = None
     inputs: tuple[Any, Any] = ((), {})
+    has_left: bool = False
 
 
 def _without_wrappers(path: str) -> str:
     """The path without what torch.compile puts into it, so that globs match either way."""
     return ".".join(part for part in path.split(".") if part != "_orig_mod")
+
+
+def _nothing(_frame: Frame) -> None:
+    pass
 
 
 class ModuleStack:
@@ -66,9 +82,11 @@ class ModuleStack:
         self._frames: list[Frame] = []
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         self.model = model
+        self.on_leaving: Callable[[Frame], None] = _nothing
         self.left: Callable[[Frame], None] | None = None
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
+        self._runs: dict[str, int] = {}
         self.sealed = [path for path, m in self.modules.items() if id(m) not in self._paths]
 
     def __deepcopy__(self, memo: Any) -> "ModuleStack":
@@ -86,6 +104,10 @@ class ModuleStack:
 
     def detach(self) -> None:
         """Leave no hook behind."""
+        for frame in self._frames:
+            self.on_leaving(frame)
+        self._frames.clear()
+        self.on_leaving = _nothing  # which held the recorder
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -123,6 +145,11 @@ class ModuleStack:
             frame = frame.f_back
         return False
 
+    @property
+    def around(self) -> list[Frame]:
+        """The running modules that hold the innermost one."""
+        return self._frames[:-1]
+
     def head_count(self) -> int | None:
         """Number of heads that the running module, or one of the two around it, declares."""
         for frame in reversed([self._outside, *self._frames][-3:]):
@@ -152,16 +179,22 @@ class ModuleStack:
         if not self._frames:
             self.forward += 1
         self.ran[path] = module
-        self._frames.append(Frame(path, module, inputs=(args, kwargs)))
+        step = self._runs.get(path, 0)
+        self._runs[path] = step + 1
+        self._frames.append(Frame(path, module, step, inputs=(args, kwargs)))
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
         if id(module) not in self._paths or self._is_elsewhere():
             return
-        frame = None
-        while self._frames and (frame := self._frames.pop()).module is not module:
-            pass  # a module whose own hooks raised never reached its leaving hook
-        if self.left is not None and frame is not None:
-            self.left(frame)
+        while self._frames:  # a module whose own hooks raised never reached its leaving hook
+            frame = self._frames.pop()
+            frame.has_left = True
+            if frame.group is not None:
+                self.on_leaving(frame)
+            if frame.module is module:
+                if self.left is not None:
+                    self.left(frame)
+                break
 
     def _is_elsewhere(self) -> bool:
         """In another thread, or inside a backward pass that runs a checkpoint again."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from regard.backward import Backward
 from regard.intercept.heads import Arrangement
 from regard.intercept.recorder import Recorder
 from regard.intercept.stack import Frame
@@ -92,6 +93,7 @@ class ValuelessSoftmaxes:
                 scores=trace.scores(steps) if trace.replayable else None,
                 weights=lambda: arranged.apply(weights.permute(*leading, q, k)),
                 sample=None,
+                backward=Backward(None, missing=NOTE) if self._recorder.gradients else None,
                 notes=(*trace.notes, *([trace.lost] if trace.lost else []), NOTE),
             )
 

@@ -1,4 +1,4 @@
-"""Reading and writing pictures, with limits."""
+"""Reading and writing pictures, and reading videos, with limits."""
 
 from regard.media.image import png_bytes, read_image, write_png
 

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from regard.atomic import write_atomically
-from regard.errors import MediaError, MissingDependency
+from regard.errors import MediaError
+from regard.media.pyav import require_av
 
 KINDS = (".gif", ".mp4")
 
@@ -72,7 +73,7 @@ def mp4_bytes(frames: Iterable[Image.Image], fps: float, *, crf: int = 18) -> by
         fps: Frames a second.
         crf: Quality; 18 is visually lossless, higher is smaller.
     """
-    av = _av()
+    av = require_av()
     file = io.BytesIO()
     options = {"fflags": "+bitexact"}  # no version of the writer in the file
     with av.open(file, "w", format="mp4", options=options) as container:
@@ -93,11 +94,3 @@ def _even(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dty
     if height % 2 or width % 2:
         pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     return np.ascontiguousarray(pixels)
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise MissingDependency("MP4 files need PyAV; pip install 'regard[video]'") from error
-    return av

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from regard.atomic import write_atomically
 from regard.errors import MediaError
@@ -28,6 +28,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000
 
 MAX_FILE_BYTES = 2**30
 """Larger files are refused unread: some decoders hold the whole file in memory."""
+
+# EXIF orientations of pictures that lie on their side
+_LYING = (5, 6, 7, 8)
 
 _WHITE = (255, 255, 255)
 
@@ -54,11 +57,11 @@ def read_image(
     name = repr(os.fspath(path))
     with (
         _one_error(name),
-        _open_regular(path, name) as file,
+        open_regular(path, name) as file,
         _warnings_to_log(name),
         Image.open(file, formats=FORMATS) as image,
     ):
-        _refuse_oversize(image.size, name, max_pixels, max_side_px)
+        refuse_oversize(image.size, name, max_pixels, max_side_px)
         if getattr(image, "is_animated", False):
             _log.warning("%s holds several frames; the first one is read", name)
         return _to_rgb(ImageOps.exif_transpose(image), name)
@@ -79,7 +82,7 @@ def read_cutout(
     name = repr(os.fspath(path))
     with (
         _one_error(name),
-        _open_regular(path, name) as file,
+        open_regular(path, name) as file,
         _warnings_to_log(name),
         Image.open(file, formats=FORMATS) as image,
     ):
@@ -123,7 +126,27 @@ def png_bytes(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _open_regular(path: str | os.PathLike[str], name: str) -> IO[bytes]:
+def image_size_hw(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width of the picture that `read_image` would give; no pixel is decoded.
+
+    Raises:
+        MediaError: One line that says what is wrong with the file.
+    """
+    name = repr(os.fspath(path))
+    with (
+        _one_error(name),
+        open_regular(path, name) as file,
+        _warnings_to_log(name),
+        Image.open(file, formats=FORMATS) as image,
+    ):
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+        width, height = image.size[::-1] if turned else image.size
+        return height, width
+
+
+def open_regular(
+    path: str | os.PathLike[str], name: str, *, max_bytes: int = MAX_FILE_BYTES
+) -> IO[bytes]:
     """Open without following into a pipe (which would block) or a device."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -134,25 +157,26 @@ def _open_regular(path: str | os.PathLike[str], name: str) -> IO[bytes]:
     except IsADirectoryError as error:
         raise MediaError(f"{name} is a folder, expected an image file") from error
     try:
-        _refuse_odd_file(os.fstat(file.fileno()), name)
+        _refuse_odd_file(os.fstat(file.fileno()), name, max_bytes)
     except MediaError:
         file.close()
         raise
     return file
 
 
-def _refuse_odd_file(status: os.stat_result, name: str) -> None:
+def _refuse_odd_file(status: os.stat_result, name: str, max_bytes: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise MediaError(f"{name} is not a regular file; pipes and devices are not read")
     if status.st_size == 0:
         raise MediaError(f"{name} is empty (0 bytes)")
-    if status.st_size > MAX_FILE_BYTES:
+    if status.st_size > max_bytes:
         raise MediaError(
-            f"{name} is refused unread: {status.st_size:,} bytes, at most {MAX_FILE_BYTES:,}"
+            f"{name} is refused unread: {status.st_size:,} bytes, at most {max_bytes:,}"
         )
 
 
-def _refuse_oversize(size_wh: tuple[int, int], name: str, max_pixels: int, max_side: int) -> None:
+def refuse_oversize(size_wh: tuple[int, int], name: str, max_pixels: int, max_side: int) -> None:
+    """Refuse a picture or video whose frames are too large, before they are decoded."""
     width, height = size_wh
     if width * height > max_pixels or max(size_wh) > max_side:
         raise MediaError(

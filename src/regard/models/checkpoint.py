@@ -1,5 +1,6 @@
-"""Reading a checkpoint folder without running anything that came with it."""
+"""Reading a checkpoint folder, or file, without running anything that came with it."""
 
+import argparse
 import json
 import pickle
 import warnings
@@ -90,6 +91,24 @@ def read_weights(folder: Path, *, stem: str = "model") -> dict[str, torch.Tensor
     raise CheckpointError(f"{folder} holds no weights; expected {safe} or its shards")
 
 
+def read_weights_file(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of an official checkpoint in one file: safetensors, ``.pth`` or ``.pkl``.
+
+    A training checkpoint's ``model`` or ``state_dict`` entry counts; its optimizer does not.
+
+    Raises:
+        CheckpointError: It is damaged, or holds no named tensors.
+        UnsafeCheckpoint: It would have to run code to be read.
+    """
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.suffix == ".pkl":
+        from regard.models.detectron_pickle import read_detectron_pickle
+
+        return read_detectron_pickle(path)
+    return _read_pickle(path)
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, torch.Tensor] = load_file(path)
@@ -126,12 +145,38 @@ def _read_shards(index: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def read_weight_file(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of one file, on the CPU: ``.safetensors``, or a pickle of plain tensors.
+
+    Training code saves its weights under the name ``model``, beside its own state; then these
+    are taken, and the rest is left.
+
+    Raises:
+        ModelNotFound: There is no such file.
+        CheckpointError: It is damaged, or holds no named tensors.
+        UnsafeCheckpoint: It would have to run code to be read.
+    """
+    if not path.is_file():
+        raise ModelNotFound(f"there is no file {path}; expected the weights of a model")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    state = _unpickle(path)
+    inner = state.get("model")
+    return _plain(path, inner if isinstance(inner, dict) else state)
+
+
 def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    return _plain(path, _unpickle(path))
+
+
+def _unpickle(path: Path) -> dict[Any, Any]:
     try:
         with warnings.catch_warnings():
             # said of protocols that the safe reader may not know; it then refuses, by an error
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            # plain settings of a training script; they are read and thrown away
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split())
         raise UnsafeCheckpoint(
@@ -142,8 +187,15 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(
             f"{path} is damaged: {type(error).__name__}: {error}; download it again"
         ) from error
+    for entry in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(entry), dict):
+            state = state[entry]
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__}; expected named tensors")
+    return state
+
+
+def _plain(path: Path, state: dict[Any, Any]) -> dict[str, torch.Tensor]:
     for name, tensor in state.items():
         _require_plain(path, name, tensor)
     return state

@@ -24,10 +24,15 @@ class Preprocessing:
 
     short_edge_px: int | None = None
     """Length that the short side is resized to, the shape kept; excludes ``resize_hw``."""
+    long_edge_px: int | None = None
+    """Largest length of the long side, before which the short side gives way; with
+    ``short_edge_px`` only."""
     resize_hw: tuple[int, int] | None = None
     """Height and width that the photo is resized to, the shape not kept."""
     crop_hw: tuple[int, int] | None = None
     """Height and width of the centre that is cut out after resizing; ``None`` cuts nothing."""
+    pad_to_multiple_px: int = 1
+    """Zeros are added at the right and at the bottom until both sides are multiples of this."""
     resample: Image.Resampling = Image.Resampling.BICUBIC
     """Filter of the resize."""
     rescale: float = 1 / 255
@@ -102,7 +107,8 @@ class Preprocessing:
                     "correct preprocessor_config.json"
                 )
             view = view.center_crop(self.crop_hw)
-        return view
+        right, bottom = self._padding(view.input_hw)
+        return view.pad(right=right, bottom=bottom) if right or bottom else view
 
     def tensor(self, photo: Image.Image) -> torch.Tensor:
         """The photo as the model takes it: float32 ``(1, 3, height, width)``, normalized."""
@@ -115,7 +121,13 @@ class Preprocessing:
             photo = photo.crop((left, top, left + self.crop_hw[1], top + self.crop_hw[0]))
         values = torch.from_numpy(np.array(photo)).permute(2, 0, 1).float() * self.rescale
         mean, std = (torch.tensor(each).view(3, 1, 1) for each in (self.mean, self.std))
-        return ((values - mean) / std).unsqueeze(0).contiguous()
+        right, bottom = self._padding((photo.height, photo.width))
+        normal = torch.nn.functional.pad((values - mean) / std, (0, right, 0, bottom))
+        return normal.unsqueeze(0).contiguous()
+
+    def _padding(self, size_hw: tuple[int, int]) -> tuple[int, int]:
+        height, width = (-side % self.pad_to_multiple_px for side in size_hw)
+        return width, height
 
     def _resized_hw(self, photo_hw: tuple[int, int]) -> tuple[int, int]:
         if self.resize_hw is not None:
@@ -123,10 +135,14 @@ class Preprocessing:
         if self.short_edge_px is None:
             return photo_hw
         height, width = photo_hw
-        long_edge = int(self.short_edge_px * max(photo_hw) / min(photo_hw))
+        short_edge: float = self.short_edge_px
+        if self.long_edge_px is not None:
+            short_edge = min(short_edge, self.long_edge_px * min(photo_hw) / max(photo_hw))
+        long_edge = max(1, int(short_edge * max(photo_hw) / min(photo_hw)))
+        short_edge = max(1, round(short_edge))
         if width <= height:
-            return long_edge, self.short_edge_px
-        return self.short_edge_px, long_edge
+            return long_edge, short_edge
+        return short_edge, long_edge
 
 
 def whole_photo(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard.errors import CheckpointError, DeviceError, ModelNotFound, UnsafeCheckpoint
+from regard.errors import CheckpointError, DeviceError, ModelNotFound
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,12 @@ _FAMILIES = {
         "vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit",
         "clip", "clip_vision_model", "siglip", "siglip_vision_model",
     ),
+    "regard.models.detr": ("detr",),
+    "regard.models.mask2former": ("mask2former",),
 }  # fmt: skip
+
+# families that read the single file of an official checkpoint, known by its weights' names
+_OFFICIAL = ("regard.models.detr", "regard.models.mask2former")
 
 _NOT_STATED = "not stated"
 
@@ -104,8 +109,9 @@ def load(
 
     Args:
         source: A name out of `known`; or a local folder with ``config.json`` and
-            ``model.safetensors``, as ``save_pretrained`` writes it; or a hub id
-            ``organisation/name``. An existing folder goes before a hub id.
+            ``model.safetensors``, as ``save_pretrained`` writes it; or the file of an official
+            DETR or Mask2Former checkpoint (``.pth``, ``.pkl``, ``.safetensors``); or a hub id
+            ``organisation/name``. What exists here goes before a hub id.
         device: Where it runs.
         notify: Called with a line for people before a download, or when a damaged copy is
             replaced. By default a warning in the log, which Python prints.
@@ -117,7 +123,11 @@ def load(
         DeviceError: The device cannot be used on this machine.
     """
     name = os.fspath(source)
-    _require_device(device)
+    require_device(device)
+    if Path(name).expanduser().is_file():
+        loaded = _official(Path(name).expanduser())
+        loaded.module.to(device)
+        return loaded
     folder, licence, origin = _locate(name, notify)
     if name != DEFAULT and Path(name).expanduser().is_dir():
         name = folder.resolve().name
@@ -126,7 +136,7 @@ def load(
     return loaded
 
 
-def _require_device(device: "str | torch.device") -> None:
+def require_device(device: "str | torch.device") -> None:
     """Refuse a device that cannot be used, before anything is downloaded for it."""
     import torch
 
@@ -147,8 +157,6 @@ def _locate(name: str, notify: Callable[[str], None]) -> tuple[Path, str, str]:
         return folder, _DEFAULT_LICENCE, origin
     if name and path.is_dir():  # the path "" is the working directory
         return path, _NOT_STATED, f"folder {path}"
-    if path.is_file():
-        raise _a_file(path)
     from regard.models.hub import HUB_ID, hub_folder
 
     if HUB_ID.fullmatch(name):
@@ -174,15 +182,20 @@ def _family_for(folder: Path) -> "Family":
     )
 
 
-def _a_file(path: Path) -> Exception:
-    if path.suffix == ".safetensors":
-        return ModelNotFound(
-            f"{path} is a file, which does not say its architecture; pass the folder that holds "
-            "it together with config.json"
-        )
-    return UnsafeCheckpoint(
-        f"{path} is a single file that would have to be unpickled; expected a folder with "
-        "config.json and model.safetensors"
+def _official(path: Path) -> "LoadedModel":
+    """The model of an official checkpoint file."""
+    from regard.models.checkpoint import read_weights_file
+
+    weights = read_weights_file(path)
+    for module in _OFFICIAL:
+        family = importlib.import_module(module).family
+        if family.reads(weights):
+            loaded: LoadedModel = family.convert(weights, name=path.stem, origin=f"file {path}")
+            return loaded
+    raise CheckpointError(
+        f"{path} is no official checkpoint of DETR or Mask2Former: its {len(weights)} weights have "
+        f"other names (such as {next(iter(weights), None)!r}); other models load from a folder "
+        "with config.json and model.safetensors"
     )
 
 

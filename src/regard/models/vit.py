@@ -9,9 +9,8 @@ of 0-11, 5.7 times in block 8, and 6.3 times in the last, which has bright artif
 empty sky.
 """
 
-import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,14 @@ from typing import Any
 import transformers
 from PIL import Image
 from torch import nn
-from transformers.utils import logging as transformers_logging
 
 from regard.errors import CheckpointError, GeometryError
+from regard.grid import GridTokens
 from regard.models.checkpoint import read_config, read_json, read_weights
 from regard.models.family import LoadedModel, Prepared, RecordedCall
+from regard.models.hugging_face import build
 from regard.models.preprocessing import Preprocessing, require_rgb, whole_photo
-from regard.tokens import GridTokens, Tokens
+from regard.tokens import Tokens
 
 SHORT_SIDE_PX = 336
 """Short side of a whole photo, where the model takes any size: 24 patches of 14, 21 of 16."""
@@ -35,13 +35,6 @@ _HALF = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 _IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 _CLIP = Preprocessing(
     mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
-)
-# left out of what is read: they would load other code, or other weights, than the folder's
-_IGNORED_CONFIG = (
-    "auto_map",
-    "attn_implementation",
-    "_attn_implementation",
-    "experts_implementation",
 )
 _BLOCK = re.compile(r"(?:^|\.)layers?\.(\d+)(?:\.|$)")
 _OTHER_TOWER = re.compile(r"^(?:text_model|decoder)\.")
@@ -219,67 +212,30 @@ def _build(
         raise CheckpointError(f"{folder} is quantized; expected float weights")
     if _tower_config(config).get("num_channels", 3) != 3:
         raise CheckpointError(f"{folder} takes other pictures than RGB: its num_channels is not 3")
-    model_class = getattr(transformers, architecture.class_name)
     options = {"add_pooling_layer": False} if architecture.pooling_layer else {}
-    weights = read_weights(folder)
-    try:
-        with _quiet_transformers():
-            settings = model_class.config_class.from_dict(_tower_config(config))
-            module, report = model_class.from_pretrained(
-                None,
-                config=settings,
-                state_dict=weights,
-                dtype="float32",
-                output_loading_info=True,
-                **options,
-            )
-    except Exception as error:  # the one border to transformers, which raises many kinds
-        raise CheckpointError(
-            f"{folder} does not load as {architecture.class_name}: "
-            f"{type(error).__name__}: {str(error).strip()[:500]}"
-        ) from error
-    _require_match(folder, architecture, report)
-    return module.eval()
+    return build(
+        getattr(transformers, architecture.class_name),
+        _tower_config(config),
+        read_weights(folder),
+        where=str(folder),
+        may_lack=_is_optional,
+        may_hold=_is_of_other_parts,
+        **options,
+    )
 
 
 def _tower_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The image tower's part, without what would load code or weights from elsewhere."""
-    tower = config.get("vision_config", config)
-    return {key: value for key, value in tower.items() if key not in _IGNORED_CONFIG}
+    """The image tower's part."""
+    tower: dict[str, Any] = config.get("vision_config", config)
+    return tower
 
 
-def _require_match(folder: Path, architecture: _Architecture, report: dict[str, Any]) -> None:
-    """Refuse what transformers would fill with random numbers, or leave out of the tower."""
-    missing = {key for key in report["missing_keys"] if not key.endswith("mask_token")}
-    surplus = {
-        key
-        for key in report["unexpected_keys"]
-        if _BLOCK.search(key) and not _OTHER_TOWER.search(key)
-    }
-    if missing or surplus or report["mismatched_keys"] or report["error_msgs"]:
-        raise CheckpointError(
-            f"the weights in {folder} are not those of its config.json ({architecture.class_name})"
-            f": {_sample('missing', missing)}; {_sample('left over', surplus)}; "
-            f"{_sample('of another shape', report['mismatched_keys'])}; "
-            "take both files from one source"
-        )
+def _is_optional(key: str) -> bool:
+    return key.endswith("mask_token")
 
 
-@contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No progress bar and no load report: what it would say is checked in `_require_match`."""
-    level, bars = (
-        transformers_logging.get_verbosity(),
-        transformers_logging.is_progress_bar_enabled(),
-    )
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
+def _is_of_other_parts(key: str) -> bool:
+    return not _BLOCK.search(key) or bool(_OTHER_TOWER.search(key))
 
 
 def _preprocessing_of(
@@ -337,11 +293,6 @@ def _checked_side(short_side_px: int | None) -> int:
     if short_side_px < 1:
         raise GeometryError(f"short_side_px is {short_side_px}; expected at least 1 pixel")
     return short_side_px
-
-
-def _sample(what: str, keys: Iterable[Any]) -> str:
-    names = sorted(str(key) for key in keys)
-    return f"{len(names)} {what}" + (f" ({', '.join(names[:3])})" if names else "")
 
 
 def _size(size_hw: tuple[int, int]) -> str:

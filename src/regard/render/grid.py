@@ -79,11 +79,13 @@ class Grid:
     photo_wh: tuple[int, int] = (1, 1)
     chosen: int | None = None
     """Panel whose name is set bold."""
+    lead: str = ""
+    """Name of a first panel that shows the photo alone; none by default."""
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return -(-len(self.fields) // self.columns)
+        return -(-(len(self.fields) + bool(self.lead)) // self.columns)
 
     @property
     def width(self) -> int:
@@ -109,29 +111,34 @@ class Grid:
     def draw(self, sheet: Sheet, x: int, y: int) -> None:
         """Draw all panels, the first with its name at (x, y)."""
         photo = None if self.photo is None else resize_photo(self.photo, self.panel_wh)
+        if self.lead and photo is not None:
+            self._write_name(sheet, self.lead, x, y)
+            sheet.panel(photo, x, y + NAME_HEIGHT)
         for index in range(len(self.fields)):
-            row, column = divmod(index, self.columns)
+            row, column = divmod(index + bool(self.lead), self.columns)
             left = x + column * (self.panel_wh[0] + style.GAP)
             self._draw_panel(sheet, index, left, y + row * self._pitch, photo)
 
     def _draw_panel(self, sheet: Sheet, index: int, x: int, y: int, photo: Pixels | None) -> None:
         width, height = self.panel_wh
-        bold = index == self.chosen
-        sheet.text(
-            self.names[index],
-            x,
-            y + style.SMALL,
-            size=self._name_size,
-            colour=style.INK if bold else style.QUIET,
-            weight="bold" if bold else "regular",
-            width=width,
-        )
+        self._write_name(sheet, self.names[index], x, y, bold=index == self.chosen)
         field, scale = self.fields[index].resized(self.panel_wh), self.scales[index]
         top = y + NAME_HEIGHT
         sheet.panel(draw_tile(field, scale, self.look, photo=photo, zoom=0.8), x, top, scale)
         self.draw_ring(sheet, x, top)
         if self.ranges_below:
             write_range(sheet, scale, x, top + height + 1.15 * style.SMALL, width)
+
+    def _write_name(self, sheet: Sheet, name: str, x: int, y: int, *, bold: bool = False) -> None:
+        sheet.text(
+            name,
+            x,
+            y + style.SMALL,
+            size=self._name_size,
+            colour=style.INK if bold else style.QUIET,
+            weight="bold" if bold else "regular",
+            width=self.panel_wh[0],
+        )
 
     def draw_ring(self, sheet: Sheet, x: int, y: int) -> None:
         """Mark the query point, where there is one, on a panel with its corner at (x, y)."""

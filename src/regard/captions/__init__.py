@@ -1,0 +1,1 @@
+"""What each word of a caption looks at: from a photo to its pictures."""

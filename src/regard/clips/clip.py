@@ -1,0 +1,199 @@
+"""A clip, what a model found in it, and where it looked: `regard.video`."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from torch import Tensor
+
+from regard.errors import DeviceError, MediaError, SelectionError
+from regard.media.frames import Frame, FrameRange, Video
+from regard.media.prefetch import prefetched
+from regard.media.video import open_video
+from regard.models.dvis_daq.checkpoint import load
+from regard.models.dvis_daq.model import DvisDaq
+from regard.models.dvis_daq.observe import Keep
+from regard.models.dvis_daq.output import Detection
+from regard.models.dvis_daq.preparation import prepare_frame
+from regard.models.dvis_daq.record_video import FINEST_LAYERS, frame_bytes, record_video
+from regard.models.dvis_daq.settings import Settings
+from regard.models.dvis_daq.video_attention import VideoAttention
+
+
+@dataclass(eq=False, kw_only=True)
+class ClipAttention:
+    """What a model found in a clip and where it looked.
+
+    Frames are counted among those that were run: ``frame_indices[i]`` is the place of frame *i*
+    in the video. Use it in a ``with``, or `close` it: it may hold temporary files.
+    """
+
+    video: Video
+    """The clip; pictures read their frames from it once more."""
+    wanted: FrameRange
+    """Which frames were run."""
+    frame_indices: list[int] = field(repr=False)
+    """Place in the video of each frame that was run."""
+    frame_seconds: list[float | None] = field(repr=False)
+    """Time of each frame that was run."""
+    attention: VideoAttention = field(repr=False)
+    """Everything that was recorded; see `VideoAttention`."""
+    settings: Settings = field(repr=False)
+    """How it was run."""
+    class_names: tuple[str, ...]
+    """Names of the classes, where they are known."""
+
+    @property
+    def instances(self) -> list[Detection]:
+        """What was found, best first; a row can be there under several classes."""
+        return self.attention.output.detections
+
+    def class_name(self, label: int) -> str:
+        """Name of a class, or its number where it has no name."""
+        known = label < len(self.class_names)
+        return self.class_names[label] if known else f"class {label}"
+
+    def instance(self, index: int) -> Detection:
+        """One of `instances`.
+
+        Raises:
+            SelectionError: There are fewer.
+        """
+        if not 0 <= index < len(self.instances):
+            raise SelectionError(
+                f"instance {index} does not exist; {len(self.instances)} were found "
+                f"in {self.video.name!r}"
+            )
+        return self.instances[index]
+
+    def frames_of(self, index: int) -> range:
+        """Frames of an instance's life."""
+        track = self.attention.output.rows[self.instance(index).row].track
+        return range(len(self.frame_indices)) if track is None else range(track.start, track.end)
+
+    def masks(self, frame: int, rows: Sequence[int]) -> Tensor:
+        """Masks of some rows in one frame: bool (rows, height, width) of the original frame."""
+        view = self.attention.view
+        _, _, right, bottom = view.content_box_xyxy
+        return self.attention.output.masks(
+            frame,
+            rows,
+            padded_hw=view.input_hw,
+            content_hw=(round(bottom), round(right)),
+            size_hw=view.original_hw,
+        )
+
+    def images(self) -> Iterator[Frame]:
+        """The frames that were run, read once more; at most a few are held at a time."""
+        return prefetched(self.video.frames(self.wanted))
+
+    def close(self) -> None:
+        """Delete temporary files; masks cannot be computed afterwards."""
+        self.attention.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def video(
+    source: str | os.PathLike[str] | Video,
+    *,
+    model: str | os.PathLike[str] | DvisDaq,
+    settings: Settings | None = None,
+    frames: FrameRange | str = ":",
+    keep: Keep = "predicted",
+    layers: Sequence[int] = FINEST_LAYERS,
+    class_names: Sequence[str] = (),
+    device: str = "cpu",
+    notify: Callable[[str], None] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> ClipAttention:
+    """What a DVIS-DAQ model finds in a video, and where it looks.
+
+    Args:
+        source: A video file, a folder of frames, or an opened video.
+        model: An official checkpoint file, or a loaded network.
+        settings: Thresholds, sizes, windows; `Settings.from_yaml` reads upstream's files.
+        frames: Which frames, such as "0:100" or "::5".
+        keep: "predicted" keeps what the instances of the result looked with; "all" every
+            attention call; "maps" one finished map for each track and frame, in constant memory.
+        layers: Layers of the predictor whose attention is kept; by default the last three, one
+            for each feature level.
+        class_names: Names of the model's classes, in their order.
+        device: Where the model runs.
+        notify: Called with a line for people before the run.
+        on_frame: Called with the number of frames that have been read.
+
+    Raises:
+        MediaError: The video cannot be read, or ends early.
+        CheckpointError, ModelNotFound: The model cannot be loaded.
+        SelectionError: Frames, layers or a way of keeping that do not exist.
+    """
+    chosen = settings or Settings()
+    wanted = FrameRange.parse(frames) if isinstance(frames, str) else frames
+    clip = open_video(source) if isinstance(source, (str, os.PathLike)) else source
+    network = load(Path(model)) if isinstance(model, (str, os.PathLike)) else model
+    _move(network, device)
+    _, view = prepare_frame(_first(clip, wanted).image, chosen)
+    indices: list[int] = []
+    seconds: list[float | None] = []
+
+    def prepared() -> Iterator[Tensor]:
+        for frame in prefetched(clip.frames(wanted)):
+            indices.append(frame.index)
+            seconds.append(frame.seconds)
+            if on_frame is not None:
+                on_frame(len(indices))
+            yield prepare_frame(frame.image, chosen)[0]
+
+    if notify is not None:
+        notify(_told(clip, wanted, frame_bytes(network, view, keep, layers), keep))
+    attention = record_video(network, prepared(), chosen, view, keep=keep, layers=layers)
+    return ClipAttention(
+        video=clip,
+        wanted=wanted,
+        frame_indices=indices,
+        frame_seconds=seconds,
+        attention=attention,
+        settings=chosen,
+        class_names=tuple(class_names),
+    )
+
+
+def _told(clip: Video, wanted: FrameRange, bytes_a_frame: int, keep: Keep) -> str:
+    """What the run will keep, for people."""
+    count = None if clip.frame_count is None else wanted.count(clip.frame_count)
+    where = "on disk" if keep == "maps" else "in memory"
+    total = (
+        "" if count is None else f", {count * bytes_a_frame / 2**20:,.0f} MiB for {count} frames"
+    )
+    return f"{clip.name}: keeping about {bytes_a_frame / 2**20:.2g} MiB a frame {where}{total}"
+
+
+def _first(clip: Video, wanted: FrameRange) -> Frame:
+    """The first wanted frame; only its size is needed."""
+    first = next(clip.frames(FrameRange(0, 1)), None)
+    if first is None or (clip.frame_count is not None and not wanted.count(clip.frame_count)):
+        raise MediaError(
+            f"{clip.name!r} has {clip.frame_count or 0} frames, and none of them is in {wanted}"
+        )
+    return first
+
+
+def _move(network: DvisDaq, device: str) -> None:
+    try:
+        network.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceError(f"cannot use device {device!r} here ({reason}); try cpu") from error

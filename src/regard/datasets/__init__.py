@@ -1,0 +1,1 @@
+"""Files of data sets: what they hold, read and written in their own formats."""

@@ -1,0 +1,164 @@
+"""Image tokens of language models: which segments the images of a prompt make, in order."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regard.errors import GeometryError
+from regard.grid import GridTokens
+from regard.joined import JoinedTokens, Segment
+from regard.layouts import orders
+from regard.layouts.scene import Scene, Size, ceil_div, floor_div, grid
+from regard.layouts.windows import selected
+from regard.tokens import Tokens
+
+
+def pictures(scene: Scene, total: int) -> list[Segment]:
+    """As many tokens for each picture (image, crop, frame) that went in; merging is measured."""
+    count = math.prod(scene.pixels_shape[:-3])
+    if total % count:
+        raise GeometryError(f"{total} image tokens are no multiple of the {count} pictures")
+    return [
+        Segment(f"image {i}", merged(scene, total // count, picture=i), i) for i in range(count)
+    ]
+
+
+def merged(scene: Scene, count: int, picture: int) -> GridTokens:
+    """The grid of patches of a picture, merged or pooled until this many tokens are left."""
+    patch, view = scene.patch, scene.view(picture=picture)
+    for factor in range(1, 17):
+        stride = (patch[0] * factor, patch[1] * factor)
+        for grid_hw in (floor_div(view.input_hw, stride), ceil_div(view.input_hw, stride)):
+            for prefix in ((), ("cls",)):
+                if math.prod(grid_hw) + len(prefix) == count:
+                    return grid(view, grid_hw, stride, prefix)
+    side = math.isqrt(count)
+    if side * side != count:
+        raise GeometryError(f"no merging of patches of {patch} leaves {count} tokens of a picture")
+    return grid(view, (side, side), (view.input_hw[0] / side, view.input_hw[1] / side))
+
+
+def any_resolution(scene: Scene, total: int) -> list[Segment]:
+    """LLaVA-NeXT: the whole picture small, then large without its padding, each row ended.
+
+    Source: Liu et al. 2024, "LLaVA-NeXT"; `pack_image_features` of transformers.
+    """
+    side, patch = scene.pixels_shape[-1], scene.patch[0]
+    cells = side // patch
+    found = []
+    for i, size in enumerate(scene.inputs["image_sizes"].tolist()):
+        original_hw = (int(size[0]), int(size[1]))
+        view = scene.view(original_hw, picture=i)
+        small = grid(view.resize((side, side)), (cells, cells), (patch, patch))
+        found += [Segment(f"image {i}, whole", small, i), *_rows(scene, view, i, cells)]
+    return found
+
+
+def _rows(scene: Scene, view: Any, image: int, cells: int) -> Iterator[Segment]:
+    """The large grid without its padding, as one segment with a newline after each row."""
+    from transformers.image_processing_utils import select_best_resolution
+
+    height, width = view.input_hw
+    best_hw = select_best_resolution([height, width], scene.setting("image_grid_pinpoints"))
+    side = scene.pixels_shape[-1]
+    rows, columns = best_hw[0] // side * cells, best_hw[1] // side * cells
+    if width / height > columns / rows:
+        rows -= (rows - int(round(height * columns / width, 7))) // 2 * 2
+    else:
+        columns -= (columns - int(round(width * rows / height, 7))) // 2 * 2
+    large = grid(view, (rows, columns), (height / rows, width / columns))
+    yield Segment(f"image {image}", ended_rows(large), image)
+
+
+def ended_rows(cells: GridTokens) -> Tokens:
+    """A grid with a token for the line break after each row."""
+    rows, columns = cells.grid_hw
+    names = tuple(f"end of row {row}" for row in range(rows))
+    both = JoinedTokens.of([Segment("", cells), Segment("", Tokens(rows, prefix=names))])
+    breaks = cells.count + torch.arange(rows)[:, None]
+    return selected(both, torch.cat([orders.raster((rows, columns)), breaks], dim=1).flatten())
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Pictures of any size in one sequence; each a grid of patches, as `*_grid_thw` says."""
+
+    def __call__(self, scene: Scene, total: int) -> list[Segment]:
+        """One segment for each frame of each picture, after merging."""
+        merge = int(scene.vision.spatial_merge_size)
+        return [segment for segment, _ in _grids(scene, merge)]
+
+
+@dataclass(frozen=True)
+class MergeBlocks:
+    """Qwen2-VL's tower: cells of each 2 × 2 block side by side, pictures one after another.
+
+    Where the tower attends within windows, these are sorted by window (Qwen2.5-VL). The layer
+    makes one call for each picture or window.
+    """
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        merge = int(scene.setting("spatial_merge_size"))
+        full = getattr(scene.owner, "fullatt_block_indexes", None)
+        base: list[Segment] = []
+        places: list[Tensor] = []
+        lengths: list[int] = []
+        for segment, grid_hw in _grids(scene, 1):
+            start = sum(other.tokens.count for other in base)
+            blocks = orders.blocks(orders.raster(grid_hw), (merge, merge)) + start
+            windows = [blocks] if full is None else _by_window(scene, blocks, grid_hw, merge)
+            together = full is None or scene.numbers[0] in full
+            places += windows
+            lengths += [blocks.numel()] if together else [w.numel() for w in windows]
+            base.append(segment)
+        order = torch.cat(places).flatten()
+        return selected(JoinedTokens.of(base), _chunk(scene, order, lengths, count))
+
+
+def _by_window(scene: Scene, blocks: Tensor, grid_hw: Size, merge: int) -> list[Tensor]:
+    """The merge blocks of each window, windows row by row, cut off at the edges."""
+    side = scene.setting("window_size") // merge // scene.setting("patch_size")
+    windows = orders.windows(floor_div(grid_hw, (merge, merge)), (side, side))
+    return [blocks[window[window >= 0]] for window in windows]
+
+
+def _chunk(scene: Scene, order: Tensor, lengths: list[int], count: int) -> Tensor:
+    """The part of the sequence that this call of the layer attends in."""
+    if count == len(order):
+        return order
+    chunk = scene.call.axes["call"]
+    if chunk >= len(lengths) or lengths[chunk] != count:
+        raise GeometryError(f"{count} tokens are not those of part {chunk} of {lengths}")
+    start = sum(lengths[:chunk])
+    return order[start : start + count]
+
+
+def _grids(scene: Scene, merge: int) -> Iterator[tuple[Segment, Size]]:
+    """The frames of all pictures: their segments after merging, rows and columns."""
+    name, thw = _thw(scene)
+    vision = scene.vision
+    patch = int(vision.patch_size)
+    span = int(getattr(vision, "temporal_patch_size", 1)) if name == "frame" else 1
+    picture = 0
+    for times, rows, columns in thw.tolist():
+        for _ in range(times):
+            input_hw, grid_hw = (rows * patch, columns * patch), (rows // merge, columns // merge)
+            cells = grid(scene.view(input_hw, picture), grid_hw, (patch * merge, patch * merge))
+            yield Segment(f"{name} {picture}", cells, picture, span), grid_hw
+            picture += span
+
+
+def _thw(scene: Scene) -> tuple[str, Tensor]:
+    for name, key in (
+        ("image", "image_grid_thw"),
+        ("frame", "video_grid_thw"),
+        ("image", "grid_thw"),
+    ):
+        if scene.inputs.get(key) is not None:
+            return name, scene.inputs[key]
+    raise GeometryError("the inputs have no image_grid_thw or video_grid_thw to lay tokens out by")

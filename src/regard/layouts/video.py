@@ -1,0 +1,101 @@
+"""Recipes for videos: frames one after another, or each attending by itself."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from regard.joined import JoinedTokens, Segment
+from regard.layouts.grids import Raster
+from regard.layouts.scene import Recipe, Scene, grid
+from regard.layouts.windows import parted, selected
+from regard.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Tubelets:
+    """Frame after frame (or pair of frames), each row by row, after the prefix."""
+
+    prefix: tuple[str, ...] = ()
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        return clip(scene, self.prefix)
+
+
+@dataclass(frozen=True)
+class TimeFastest:
+    """Place after place, each through all frames, after the prefix."""
+
+    prefix: tuple[str, ...] = ()
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        base = clip(scene, self.prefix)
+        named = torch.arange(len(self.prefix))
+        return selected(base, torch.cat([named, _by_place(scene, base, len(named)).flatten()]))
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """Each place attends through the frames by itself: the batch holds places."""
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        base = clip(scene, ())
+        return parted(base, _by_place(scene, base, 0))
+
+
+@dataclass(frozen=True)
+class PerFrame:
+    """Each frame attends by itself: the batch holds frames.
+
+    Attributes:
+        frame: The layout of one.
+    """
+
+    frame: Recipe
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        return each_picture(self.frame, scene, count, scene.frames, "frame {}")
+
+
+def each_picture(recipe: Recipe, scene: Scene, count: int, pictures: int, name: str) -> Tokens:
+    """The layout of a batch of pictures, each by itself, each with its own view."""
+    base = JoinedTokens.of(
+        Segment(name.format(i), recipe(scene.of_picture(i), count), i) for i in range(pictures)
+    )
+    return parted(base, torch.arange(base.count).reshape(pictures, count))
+
+
+def clip(scene: Scene, prefix: tuple[str, ...]) -> JoinedTokens:
+    """All tokens of a video, in the order of time, rows, columns."""
+    length = _tubelet(scene)
+    times = scene.frames // length
+    segments = [Segment("", Tokens(len(prefix), prefix=prefix))] if prefix else []
+    for i in range(times):
+        view = scene.view(picture=i * length)
+        cells = grid(view, scene.cells, scene.patch)
+        segments.append(Segment(_frame_name(i, length), cells, i * length, length))
+    return JoinedTokens.of(segments)
+
+
+def _by_place(scene: Scene, base: Tokens, named: int) -> Tensor:
+    times = scene.frames // _tubelet(scene)
+    return torch.arange(named, base.count).reshape(times, -1).T
+
+
+def _tubelet(scene: Scene) -> int:
+    """How many frames a token stands for."""
+    length = getattr(scene.config, "tubelet_size", 1)
+    return int(length) if isinstance(length, int) else int(length[0])
+
+
+def _frame_name(index: int, length: int) -> str:
+    first = index * length
+    return f"frame {first}" if length == 1 else f"frames {first}-{first + length - 1}"
+
+
+CLS_FRAME = PerFrame(Raster(("cls",)))
+"""Frames as a plain ViT sees them."""

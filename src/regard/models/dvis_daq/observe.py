@@ -1,0 +1,218 @@
+"""Recording the attention of a run over a video: what each call is, and what of it is kept.
+
+Every call says which frame and window it belongs to, and what its queries and keys are: the
+tracker's queries carry the names of their tracks, whose order changes with every birth and death.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from regard.attention import Attention, ExplicitAttention
+from regard.geometry import ViewTransform
+from regard.grid import GridTokens
+from regard.kept import Kept
+from regard.models.dvis_daq.dinov2 import PATCH_PX
+from regard.models.dvis_daq.frame_store import FrameStore
+from regard.models.dvis_daq.inference import Observer, Part
+from regard.models.dvis_daq.output import VideoOutput
+from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
+from regard.models.dvis_daq.tracker_rollout import tracker_rollout
+from regard.models.dvis_daq.tracks import TrackedFrame
+from regard.tokens import Tokens
+
+Keep = Literal["predicted", "all", "maps"]
+"""What is kept of a run.
+
+"predicted": the rows of the predicted instances in tracker and refiner, and the chosen layers of
+    the predictor whole, as an instance is a mixture of all frame queries. Everything can be
+    looked at afterwards: heads, layers, masked and unmasked.
+"all": every attention call of the network, backbone included.
+"maps": for each track and frame one map over the cells of the chosen layers, made while the model
+    runs and kept on disk: mean of heads, masked, by the last tracker layer. Memory does not grow.
+"""
+
+PREDICTOR = "sem_seg_head.predictor.transformer_cross_attention_layers"
+TRACKER_CROSS = "tracker.transformer_cross_attention_layers"
+TRACKER_SELF = "tracker.transformer_self_attention_layers"
+ROLLOUT = "tracker"
+TIME = "refiner.transformer_time_self_attention_layers"
+
+_INDEX = re.compile(r"layers\.(\d+)\.")
+
+
+def index_of(call: Attention) -> int:
+    """Index of the layer that a call was made in, from 0; -1 where layers have no number."""
+    match = _INDEX.search(call.layer)
+    return int(match[1]) if match else -1
+
+
+class Watcher(Observer):
+    """Gives every recorded call its place in the video, and says which are kept.
+
+    `each` goes to ``regard.record``, the watcher itself to `run_video`.
+
+    Args:
+        view: Where the input's pixels lie on a frame.
+        keep: What is kept.
+        layers: Indices of the predictor's layers to keep.
+    """
+
+    def __init__(self, view: ViewTransform, keep: Keep, layers: Sequence[int]) -> None:
+        self.maps = FrameStore() if keep == "maps" else None
+        self.map_cells: list[int] = []  # cells of each of the layers, in their order
+        self._view, self._keep, self._layers = view, keep, set(layers)
+        self._part: Part = "segment"
+        self._place = {"window": 0, "frame": 0}
+        self._of_frame: list[Attention] = []
+        self._of_window: list[Attention] = []
+
+    def begin(self, part: Part, *, window: int = 0, frame: int = 0) -> None:
+        """The calls that come now belong to this part."""
+        self._part, self._place = part, {"window": window, "frame": frame}
+        if part == "segment":
+            self._of_window = []
+
+    def each(self, call: Attention) -> bool:
+        """Say what the call is; whether it is kept."""
+        call.axes |= self._place
+        call.axes["layer_index"] = index_of(call)
+        if call.layer.startswith(PREDICTOR):
+            return self._predictor(call)
+        if self._part == "track":
+            self._of_frame.append(call)
+            return self._keep != "maps"
+        if call.layer.startswith("backbone.vit_module."):
+            call.queries = call.keys = GridTokens.from_stride(self._view, PATCH_PX, prefix=("cls",))
+        return self._keep == "all" or (self._part == "refine" and self._keep == "predicted")
+
+    def _predictor(self, call: Attention) -> bool:
+        level = call.axes["layer_index"] % len(LEVEL_STRIDES_PX)
+        call.axes["level"] = level
+        call.keys = GridTokens.from_stride(self._view, LEVEL_STRIDES_PX[level])
+        wanted = call.axes["layer_index"] in self._layers
+        if wanted and self._keep == "maps":
+            self._of_window.append(call)
+        return self._keep == "all" or (wanted and self._keep == "predicted")
+
+    def tracked(self, frame: TrackedFrame) -> None:
+        """Name the tracker's queries, now that the births of the frame are known."""
+        names = _names(frame, max(call.shape[2] for call in self._of_frame[:1]))
+        slots = tuple(f"track {track}" for track in frame.entered)
+        for call in self._of_frame:
+            known = slots if ".slot_" in call.layer else names
+            queries = Tokens(call.shape[2], prefix=(*known, *_rest(call.shape[2] - len(known))))
+            call.queries = queries
+            if call.shape[2] == call.shape[3] and "cross_attention_layers" not in call.layer:
+                call.keys = queries
+            if call.layer.endswith("slot_attn"):
+                call.keys = queries
+        if self.maps is not None:
+            self.maps.append(self._mixtures(frame))
+        self._of_frame = []
+
+    def _mixtures(self, frame: TrackedFrame) -> Tensor:
+        """Map of each living track over the cells of all kept layers, (tracks, cells)."""
+        last = [call for call in self._of_frame if call.layer.startswith(TRACKER_CROSS)][-1]
+        shares = last.weights(list(frame.left_queries))[0].float().mean(0)
+        maps = []
+        for call in self._of_window:
+            offset = frame.frame - call.axes["frame"]
+            maps.append(shares @ call.weights()[offset].float().mean(0))
+        self.map_cells = [cells.shape[1] for cells in maps]
+        return torch.cat(maps, dim=1)
+
+
+def _names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
+    """What each of the tracker's queries is in a frame."""
+    tracks = dict(enumerate(frame.entered))
+    tracks |= dict(zip(frame.left_queries, frame.left, strict=True))
+    return tuple(
+        f"track {tracks[query]}" if query in tracks else f"candidate {query - len(frame.entered)}"
+        for query in range(count)
+    )
+
+
+def _rest(count: int) -> Iterable[str]:
+    return (f"background {index}" for index in range(count))
+
+
+def only_predicted(calls: Iterable[Attention], output: VideoOutput) -> list[Attention]:
+    """The calls without the rows of tracks that are not in the result.
+
+    In place of the attention among the tracker's queries, which goes through every track, its
+    rollout is kept: one record a frame, of the layer ``tracker``.
+    """
+    rows = sorted({detection.row for detection in output.detections})
+    tracks = (output.rows[row].track for row in rows)
+    names = {f"track {track.id}" for track in tracks if track is not None}
+    kept: list[Attention] = []
+    of_frame: list[Attention] = []
+    for call in calls:
+        if call.layer.startswith("tracker."):
+            of_frame.append(call)
+            continue
+        kept += _only_tracks(of_frame, names)
+        of_frame = []
+        if call.layer.startswith(TIME):
+            kept += [_row_over_time(call, row) for row in rows]
+        elif call.layer.startswith("refiner."):
+            kept += [_rows(call, rows)] if rows else []
+        else:
+            kept.append(call)
+    return kept + _only_tracks(of_frame, names)
+
+
+def _only_tracks(calls: list[Attention], names: set[str]) -> list[Attention]:
+    """Calls of the tracker, of one frame or several, without the rows of other tracks."""
+    kept: list[Attention] = []
+    for frame in sorted({call.axes["frame"] for call in calls}):
+        for call in [*_rolled_out(calls, frame), *calls]:
+            here = [query for query, name in enumerate(call.queries.prefix) if name in names]
+            if here and call.axes["frame"] == frame and not call.layer.startswith(TRACKER_SELF):
+                kept.append(_rows(call, here))
+    return kept
+
+
+def _rolled_out(calls: list[Attention], frame: int) -> list[Attention]:
+    cross, own = (
+        [call for call in calls if call.layer.startswith(stem) and call.axes["frame"] == frame]
+        for stem in (TRACKER_CROSS, TRACKER_SELF)
+    )
+    shares = tracker_rollout(cross, own, is_first_frame=frame == 0)[None, None]
+    found = _explicit(cross[0], shares, queries=cross[0].queries, keys=cross[0].keys)
+    found.layer = ROLLOUT
+    found.axes["layer_index"] = -1
+    found.notes = ("rollout over all layers of the tracker, mean of heads: an approximation",)
+    return [found]
+
+
+def _rows(call: Attention, queries: list[int]) -> Attention:
+    """Some queries of a call."""
+    names = call.queries.prefix or tuple(f"row {query}" for query in range(call.shape[2]))
+    layout = Tokens(len(queries), prefix=tuple(names[query] for query in queries))
+    return _explicit(call, call.weights(queries), queries=layout, keys=call.keys)
+
+
+def _row_over_time(call: Attention, row: int) -> Attention:
+    """The attention over frames of one row of the refiner, which are its batch."""
+    frames = Tokens(call.shape[3])
+    found = _explicit(call, call.weights()[row : row + 1], queries=frames, keys=frames)
+    found.axes["row"] = row
+    return found
+
+
+def _explicit(call: Attention, weights: Tensor, *, queries: Tokens, keys: Tokens) -> Attention:
+    shape = (weights.shape[0], weights.shape[1], weights.shape[2], weights.shape[3])
+    return ExplicitAttention(
+        shape=shape,
+        kept_weights=Kept(weights.clone()),
+        layer=call.layer,
+        axes=dict(call.axes),
+        queries=queries,
+        keys=keys,
+        notes=call.notes,
+    )

@@ -1,0 +1,106 @@
+"""Recording the attention of a model while it runs over a video."""
+
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+from torch import Tensor
+
+from regard.errors import SelectionError
+from regard.geometry import ViewTransform
+from regard.intercept.record import record
+from regard.models.dvis_daq.inference import run_video
+from regard.models.dvis_daq.model import DvisDaq
+from regard.models.dvis_daq.observe import Keep, Watcher, only_predicted
+from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
+from regard.models.dvis_daq.settings import Settings
+from regard.models.dvis_daq.video_attention import VideoAttention
+from regard.recording import Recording
+
+FINEST_LAYERS = (6, 7, 8)
+"""The last layers of the predictor: one look at each level."""
+
+
+def record_video(
+    model: DvisDaq,
+    frames: Iterable[Tensor],
+    settings: Settings,
+    view: ViewTransform,
+    *,
+    keep: Keep = "predicted",
+    layers: Sequence[int] = FINEST_LAYERS,
+) -> VideoAttention:
+    """What a model says about a video, and where it looks.
+
+    Args:
+        model: In evaluation mode.
+        frames: As for `run_video`.
+        settings: As for `run_video`.
+        view: Where the input's pixels lie on a frame; of `prepare_frame`.
+        keep: See `Keep`.
+        layers: Layers of the predictor to keep; by default the last three, one for each level.
+
+    Raises:
+        SelectionError: A layer or way of keeping that does not exist.
+        MediaError: As for `run_video`.
+    """
+    layers = tuple(sorted(set(layers)))
+    _check(model, keep, layers)
+    watcher = Watcher(view, keep, layers)
+    with record(model, _PATTERNS[keep], keep="qk", each=watcher.each) as recording:
+        output = run_video(model, frames, settings, observer=watcher)
+    if keep == "predicted":
+        recording = Recording(only_predicted(recording, output), recording.unrecorded)
+    return VideoAttention(
+        output=output,
+        recording=recording,
+        view=view,
+        model=model,
+        layers=layers,
+        keep=keep,
+        _watcher=watcher,
+    )
+
+
+_PATTERNS: dict[Keep, str] = {
+    "all": "*",
+    "predicted": "*_attention_layers.*",
+    "maps": "*cross_attention_layers.*",
+}
+
+
+def frame_bytes(
+    model: DvisDaq, view: ViewTransform, keep: Keep, layers: Sequence[int] = FINEST_LAYERS
+) -> int:
+    """About how many bytes a recording takes for each frame, told before the run.
+
+    Counts what grows with the size of a frame: q, k and mask of the predictor's layers ("maps":
+    a map for each of as many tracks as there are queries, on disk). With "all" the backbone comes
+    on top.
+
+    Raises:
+        SelectionError: A layer or way of keeping that does not exist.
+    """
+    _check(model, keep, layers)
+    queries, channels = model.learned_queries.shape
+    if keep == "all":
+        layers = range(len(model.sem_seg_head.predictor.transformer_ffn_layers))
+    height, width = view.input_hw
+    total = 0
+    for layer in layers:
+        stride = LEVEL_STRIDES_PX[layer % len(LEVEL_STRIDES_PX)]
+        cells = -(-height // stride) * -(-width // stride)
+        kept = 4 * (queries + cells) * channels + queries * cells
+        total += 4 * queries * cells if keep == "maps" else kept
+    return total
+
+
+def _check(model: DvisDaq, keep: Keep, layers: Sequence[int]) -> None:
+    if keep not in get_args(Keep):
+        raise SelectionError(f"keep is {keep!r}, expected one of {get_args(Keep)}")
+    count = len(model.sem_seg_head.predictor.transformer_ffn_layers)
+    wrong = [layer for layer in layers if not 0 <= layer < count]
+    if wrong or not layers:
+        raise SelectionError(
+            f"layers {wrong or 'none'} of the predictor do not exist; there are {count} "
+            f"(0..{count - 1}), and at least one must be kept"
+        )

@@ -1,0 +1,56 @@
+"""Which tokens of a recorded call change when one place of the input is made bright."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import regard
+from regard import Attention, DotProductAttention, Recording
+from regard.scores import MOVING, Part, Scores, apply, product_shape
+
+BRIGHT = 30.0
+
+
+def run(model: nn.Module, inputs: Mapping[str, Any]) -> Recording:
+    """The recording of one pass, with the same random numbers each time."""
+    torch.manual_seed(0)
+    with torch.no_grad(), regard.record(model, keep="qk") as recording:
+        model(**inputs)
+    return recording
+
+
+def brightened(
+    pixels: Tensor, square: tuple[int, int, int, int], picture: int, axis: int | None
+) -> Tensor:
+    """The pixels with a bright square, in one of several pictures along an axis."""
+    bright = pixels.clone()
+    target = bright if axis is None else bright.select(axis, picture)
+    left, top, right, bottom = square
+    target[..., top:bottom, left:right] += BRIGHT
+    return bright
+
+
+def change(before: Attention, after: Attention, axis: str) -> Tensor:
+    """How much each query or key changed, (batch, tokens)."""
+    assert isinstance(before, DotProductAttention)
+    assert isinstance(after, DotProductAttention)
+    moved = _operand(after.scores, axis) - _operand(before.scores, axis)
+    norm = moved.float().norm(dim=-1)
+    # What the model's steps do to the axes of q·k, done to a product that says one axis only.
+    scores = norm[..., :, None] if axis == "queries" else norm[..., None, :]
+    batch, heads, queries, keys = before.shape
+    scores = scores.expand(*scores.shape[:-2], queries, keys)
+    for step in before.scores.steps:
+        if step.op in MOVING:
+            scores = apply(step, scores, Part())
+    whole: Tensor = scores.reshape(batch, heads, queries, keys)
+    return whole.mean(1).mean(1 if axis == "keys" else 2)
+
+
+def _operand(scores: Scores, axis: str) -> Tensor:
+    q, k = scores._operands(Part())
+    leading = product_shape(q.shape, k.shape)[:-2]
+    operand = q if axis == "queries" else k
+    return operand.expand(*leading, *operand.shape[-2:])
