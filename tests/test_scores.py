@@ -25,7 +25,34 @@ def added(value: Any, op: Op = "add") -> Step:
 
 @pytest.mark.parametrize("op", get_args(Op))
 def test_every_operation_can_be_run(op: str) -> None:
-    assert op in _RUN or op in ("causal", "reshape")
+    assert op in _RUN or op in ("causal", "reshape", "flex")
+
+
+def test_bands_and_packed_sequences() -> None:
+    queries, keys = torch.arange(5)[:, None] + 2, torch.arange(7)[None]
+    places = (Kept(queries), Kept(keys))
+    band = program(Step("within", -2, places, {"left": 2, "right": 1}))
+    outside = ((keys - queries) < -2) | ((keys - queries) > 1)
+    assert torch.equal(band.blocked(Part()), outside.expand(2, 3, 5, 7))
+    rows = Part(torch.tensor([4, 1]))
+    assert torch.equal(band.blocked(rows), outside[[4, 1]].expand(2, 3, 2, 7))
+    free = program().weights(Part())
+    assert torch.equal(band.weights(Part(), masked=False), free)
+    apart = program(Step("same", -2, (Kept(queries // 4), Kept(keys // 4))))
+    different = (queries // 4 != keys // 4).expand(2, 3, 5, 7)
+    assert torch.equal(apart.blocked(Part()), different)
+    assert not apart.weights(Part(), masked=False)[different].any(), "never lifted"
+
+
+def test_a_sink_takes_its_share_of_each_row() -> None:
+    sinks = torch.tensor([0.0, 2.0, -3.0]).reshape(3, 1, 1)
+    step = Step("softmax", -2, (Kept(sinks),), {"dim": -1, "dtype": None})
+    scores = Scores(Kept(Q), Kept(K), (step,), OFF, fused=True)
+    plain = (Q @ K.transpose(-2, -1)).exp()
+    expected = plain / (plain.sum(-1, keepdim=True) + sinks.exp())
+    torch.testing.assert_close(scores.weights(Part()), expected, rtol=0, atol=1e-6)
+    heads = scores.weights(Part(heads=torch.tensor([2])))
+    torch.testing.assert_close(heads, expected[:, 2:], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [-math.inf, torch.finfo(torch.float32).min, -1e9, -100.0])
