@@ -32,7 +32,7 @@ def test_most_run_by_default() -> None:
 
 @pytest.mark.parametrize("e", ENTRIES, ids=str)
 def test_calls_are_written_in_one_way(e: Entry) -> None:
-    part = r"[1-9][0-9]* (sdpa|softmax|explicit|deformable)"
+    part = r"[1-9][0-9]* (sdpa|softmax|explicit|deformable|stitched)"
     assert re.fullmatch(rf"|{part}(, {part})*", e.calls)
     assert e.softmaxes != e.count, "left out where it is the number of calls"
 

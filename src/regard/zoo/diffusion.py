@@ -61,7 +61,9 @@ def places(count: int, axes: int = 3) -> torch.Tensor:
     return torch.arange(count)[:, None].repeat(1, axes).float()
 
 
-def processed(entry: Entry, calls: str, name: str, processor: str, *args: int) -> Entry:
+def processed(
+    entry: Entry, calls: str, name: str, processor: str, *args: int, **about: Any
+) -> Entry:
     """The entry with another attention processor."""
 
     def make() -> Made:
@@ -70,7 +72,7 @@ def processed(entry: Entry, calls: str, name: str, processor: str, *args: int) -
         model.set_attn_processor(getattr(home, processor)(*args))  # type: ignore[operator]
         return model, inputs
 
-    return replace(entry, name=name, make=make, calls=calls)
+    return replace(entry, name=name, make=make, calls=calls, **about)
 
 
 UNET_2D = df(
@@ -81,7 +83,12 @@ ENTRIES: tuple[Entry, ...] = (
     UNET_2D,
     processed(UNET_2D, "8 softmax", "unet 2d condition, AttnProcessor", "AttnProcessor"),
     processed(
-        UNET_2D, "16 softmax", "unet 2d condition, SlicedAttnProcessor", "SlicedAttnProcessor", 2
+        UNET_2D,
+        "8 stitched",
+        "unet 2d condition, SlicedAttnProcessor",
+        "SlicedAttnProcessor",
+        2,
+        softmaxes=16,
     ),
     df(
         "unet 3d condition",

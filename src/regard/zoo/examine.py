@@ -3,8 +3,9 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from regard.intercept.valueless import NOTE
 from regard.kept import Kept
 from regard.recording import Recording, Unrecorded
 from regard.sample import everything_is_sampled
+from regard.stitched import StitchedAttention
 from regard.zoo.census import Census
 from regard.zoo.entry import Entry, Inputs, run
 from regard.zoo.inputs import tensors
@@ -104,9 +106,11 @@ def examine(entry: Entry) -> Finding:
     return Finding(
         calls=by_kind(causes),
         softmaxes=census.softmaxes,
-        output_error=_worst(_output_error(c) for c in (*causes, *used) if not _without_values(c)),
+        output_error=_worst(_output_error(call) for call in _pieces(causes, used)),
         weights_error=_weights_error(causes, used),
-        control_error=max((_output_error(_shifted(c)) for c in used if c.sample), default=math.inf),
+        control_error=max(
+            (_output_error(_shifted(call)) for call in _pieces(used)), default=math.inf
+        ),
         unrecorded=tuple(causes.unrecorded),
         output_change=_worst((difference(plain, outputs), difference(plain, again))),
         changed=tuple(changed),
@@ -134,17 +138,17 @@ def difference(plain: list[Tensor], other: list[Tensor]) -> float:
     return _worst(float(x.abs().max()) for x in apart if x.numel())
 
 
-def way(call: Attention) -> Literal["sdpa", "softmax", "explicit", "deformable"]:
+def way(call: Attention) -> Literal["sdpa", "softmax", "explicit", "deformable", "stitched"]:
     """How the model computes a call: fused, as written-out steps, by weights of another origin."""
     if isinstance(call, DotProductAttention):
         return "sdpa" if call.scores.fused else "softmax"
-    return "deformable" if call.kind == "deformable" else "explicit"
+    return call.kind if call.kind in ("deformable", "stitched") else "explicit"
 
 
 def by_kind(calls: Iterable[Attention]) -> str:
     """Calls counted by their way, such as "4 sdpa, 2 softmax"."""
     counts: Counter[str] = Counter(way(call) for call in calls)
-    order = ("sdpa", "softmax", "explicit", "deformable")
+    order = ("sdpa", "softmax", "explicit", "deformable", "stitched")
     return ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
 
 
@@ -157,9 +161,13 @@ def _output_error(call: Attention) -> float:
     return call.sample.error(call) / max(1.0, largest)
 
 
-def _without_values(call: Attention) -> bool:
-    """Whether the model uses the weights as they are; then nothing but themselves checks them."""
-    return NOTE in call.notes
+def _pieces(*recordings: Recording) -> Iterator[Attention]:
+    """The calls as the model made them, without those whose weights it uses as they are."""
+    for call in chain(*recordings):
+        if isinstance(call, StitchedAttention):
+            yield from call.pieces
+        elif NOTE not in call.notes:
+            yield call
 
 
 def _shifted(call: Attention) -> Attention:
