@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import regard
 from regard import Attention, DotProductAttention, Recording
 from regard.scores import MOVING, Part, Scores, apply, product_shape
+from regard.stitched import StitchedAttention
 
 BRIGHT = 30.0
 
@@ -34,6 +35,9 @@ def brightened(
 
 def change(before: Attention, after: Attention, axis: str) -> Tensor:
     """How much each query or key changed, (batch, tokens)."""
+    if isinstance(before, StitchedAttention):
+        assert isinstance(after, StitchedAttention)
+        return _stitched_change(before, after, axis)
     assert isinstance(before, DotProductAttention)
     assert isinstance(after, DotProductAttention)
     moved = _operand(after.scores, axis) - _operand(before.scores, axis)
@@ -47,6 +51,17 @@ def change(before: Attention, after: Attention, axis: str) -> Tensor:
             scores = apply(step, scores, Part())
     whole: Tensor = scores.reshape(batch, heads, queries, keys)
     return whole.mean(1).mean(1 if axis == "keys" else 2)
+
+
+def _stitched_change(before: StitchedAttention, after: StitchedAttention, axis: str) -> Tensor:
+    """The same of a call in several pieces, each with all heads of some tokens."""
+    batch, heads, queries, keys = before.shape
+    whole = torch.zeros(batch, queries if axis == "queries" else keys)
+    for old, new, place in zip(before.pieces, after.pieces, before.places, strict=True):
+        assert place.lanes == (0, batch * heads)
+        tokens = slice(*(place.queries if axis == "queries" else place.keys))
+        whole[:, tokens] += change(old, new, axis)
+    return whole
 
 
 def _operand(scores: Scores, axis: str) -> Tensor:
