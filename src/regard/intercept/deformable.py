@@ -9,8 +9,8 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
-from types import FunctionType, MethodType
+from functools import cache, partial
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -128,9 +128,12 @@ def _is_marked(value: Any) -> bool:
     if hasattr(function, "__wrapped__"):
         function = inspect.unwrap(function)
     code = getattr(function, "__code__", None)
-    if code is None or (count := code.co_argcount + code.co_kwonlyargcount) < len(MARKS):
-        return False
-    return MARKS.issubset(code.co_varnames[:count])
+    return code is not None and _takes_marks(code)
+
+
+@cache
+def _takes_marks(code: CodeType) -> bool:
+    return MARKS.issubset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 
 def _kernels(names: Mapping[str, Any]) -> set[type[Function]]:

@@ -1,6 +1,7 @@
 """What looked like attention and has no record, and why."""
 
 import re
+from functools import cache
 from inspect import signature
 
 from torch import nn
@@ -83,19 +84,25 @@ def _holds(outer: str, inner: str) -> bool:
 
 
 def _is_like_attention(module: nn.Module) -> bool:
-    return bool(ATTENTION_NAME.search(type(module).__name__)) or _without_weights(module) != ""
-
-
-def _without_weights(module: nn.Module) -> str:
-    """Why a layer of this kind has no weights; "" if its class tells no such kind."""
     name = type(module).__name__
+    return _is_called_attention(name) or _without_weights(name) != ""
+
+
+@cache
+def _is_called_attention(name: str) -> bool:
+    return ATTENTION_NAME.search(name) is not None
+
+
+@cache
+def _without_weights(name: str) -> str:
+    """Why a layer of a class with this name has no weights; "" if it tells no such kind."""
     return next((reason for kind, reason in WITHOUT_WEIGHTS if kind.search(name)), "")
 
 
 def _why_silent(module: nn.Module) -> str:
     takes_points = "sampling_locations" in signature(module.forward).parameters
     deformable = takes_points or "deformable" in type(module).__name__.lower()
-    return DEFORMABLE if deformable else _without_weights(module) or NOT_SEEN
+    return DEFORMABLE if deformable else _without_weights(type(module).__name__) or NOT_SEEN
 
 
 def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRecorded:

@@ -3,6 +3,7 @@
 import re
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from regard.intercept.stitcher import Group
 
@@ -80,7 +82,7 @@ class ModuleStack:
         }
         self._outside = Frame("", model)
         self._frames: list[Frame] = []
-        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        self._key = RemovableHandle(OrderedDict()).id  # one for the hooks of all modules
         self.model = model
         self.on_leaving: Callable[[Frame], None] = _nothing
         self.left: Callable[[Frame], None] | None = None
@@ -94,13 +96,17 @@ class ModuleStack:
         return self
 
     def attach(self) -> None:
-        """Start to follow the model's modules."""
-        for module in self.modules.values():
-            if id(module) in self._paths:
-                self._handles += [
-                    module.register_forward_pre_hook(self._enter, with_kwargs=True),
-                    module.register_forward_hook(self._leave, always_call=True),
-                ]
+        """Start to follow the model's modules.
+
+        The hooks are written where `register_forward_hook` writes them. Its handle for each hook
+        would take longer than all else that opening a recording does.
+        """
+        key = self._key
+        for module in self._followed():
+            module._forward_pre_hooks[key] = self._enter
+            module._forward_pre_hooks_with_kwargs[key] = True
+            module._forward_hooks[key] = self._leave
+            module._forward_hooks_always_called[key] = True
 
     def detach(self) -> None:
         """Leave no hook behind."""
@@ -108,10 +114,15 @@ class ModuleStack:
             self.on_leaving(frame)
         self._frames.clear()
         self.on_leaving = _nothing  # which held the recorder
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        for module in self._followed():
+            module._forward_pre_hooks.pop(self._key, None)
+            module._forward_pre_hooks_with_kwargs.pop(self._key, None)
+            module._forward_hooks.pop(self._key, None)
+            module._forward_hooks_always_called.pop(self._key, None)
         self.left = None
+
+    def _followed(self) -> Iterator[nn.Module]:
+        return (module for module in self.modules.values() if id(module) in self._paths)
 
     @property
     def top(self) -> Frame:
