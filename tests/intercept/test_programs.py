@@ -195,11 +195,12 @@ def test_offloaded_models() -> None:
     accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
     with torch.no_grad(), regard.record(model, keep="qk") as recording:
         output = model(X)
-    assert torch.equal(output, plain)
+    # parameters come to another place in memory, and kernels round by how it is aligned
+    torch.testing.assert_close(output, plain, rtol=0, atol=1e-5)
     assert recording.layers == NAMES
     assert all(p.device.type == "meta" for p in model[0].parameters())
     for call, weights in zip(recording, expected_weights, strict=True):
-        assert torch.equal(call.weights(), weights)
+        torch.testing.assert_close(call.weights(), weights, rtol=0, atol=1e-6)
 
 
 def test_a_thread_that_enters_the_context_itself() -> None:
