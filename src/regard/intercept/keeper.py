@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
@@ -73,6 +74,7 @@ class Keeper:
 Written = Callable[[Sequence[Any], Mapping[str, Any]], list[Tensor]]
 
 
+@lru_cache(4096)
 def writer(func: Callable[..., Any]) -> Written | None:
     """A function that tells which arguments a torch function overwrites; None if it never does."""
     name: str = getattr(func, "__name__", "").partition(".")[0]  # add_ of the op add_.Tensor
