@@ -20,8 +20,21 @@ import transformers
 RESULTS = Path(__file__).parent / "results"
 
 
-RETURNS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""glibc gives freed blocks back at once, so that resident memory is what tensors really take."""
+ALLOCATORS = {
+    "default": {},
+    "keeps memory": {
+        "MALLOC_MMAP_THRESHOLD_": "4000000000",
+        "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    },
+    "returns memory": {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"},
+}
+"""What glibc does with freed blocks: its own choice; use them again, as allocators of long-running
+programs do; give them back at once, so that resident memory is what tensors really take."""
+
+
+def environment(allocator: str) -> dict[str, str]:
+    """The environment of a process that uses memory in one of these ways."""
+    return {**os.environ, **ALLOCATORS[allocator]}
 
 
 def seconds(variants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
@@ -52,8 +65,9 @@ def peak_megabytes(module: str, variant: str) -> float:
     The variant runs in a process of its own: `python -m MODULE --variant NAME` prints the figure.
     """
     command = [sys.executable, "-m", module, "--variant", variant]
-    environment = {**os.environ, **RETURNS_MEMORY}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment("returns memory")
+    )
     return float(done.stdout.split()[-1])
 
 
