@@ -59,4 +59,4 @@ def test_demo_with_the_real_model(
     done = run("demo")
     assert (done.code, done.err) == (0, "")
     assert "12 layers recorded, layer 10 of 0..11, mean of 6 heads, query CLS" in done.out
-    assert len(list((here / "regard-out" / "demo").iterdir())) == 6
+    assert len(list((here / "regard-out" / "demo" / "photo").iterdir())) == 6

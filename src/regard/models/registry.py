@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regard.errors import CheckpointError, DeviceError, ModelNotFound
+from regard.miniatures import LICENCE, WEIGHTS_SHA256, miniature_folder
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +109,7 @@ def load(
     No code that comes with a checkpoint is ever run.
 
     Args:
-        source: A name out of `known`; or a local folder with ``config.json`` and
+        source: A name out of `known`, or of a miniature; or a local folder with ``config.json`` and
             ``model.safetensors``, as ``save_pretrained`` writes it; or the file of an official
             DETR or Mask2Former checkpoint (``.pth``, ``.pkl``, ``.safetensors``); or a hub id
             ``organisation/name``. What exists here goes before a hub id.
@@ -129,7 +130,7 @@ def load(
         loaded.module.to(device)
         return loaded
     folder, licence, origin = _locate(name, notify)
-    if name != DEFAULT and Path(name).expanduser().is_dir():
+    if name not in {DEFAULT, *WEIGHTS_SHA256} and Path(name).expanduser().is_dir():
         name = folder.resolve().name
     loaded = _family_for(folder).load(folder, name=name, licence=licence, origin=origin)
     loaded.module.to(device)
@@ -150,6 +151,8 @@ def require_device(device: "str | torch.device") -> None:
 def _locate(name: str, notify: Callable[[str], None]) -> tuple[Path, str, str]:
     """Local folder of a source, its licence, and where it came from."""
     path = Path(name).expanduser()
+    if name in WEIGHTS_SHA256:
+        return miniature_folder(name), LICENCE, "shipped with regard"
     if name == DEFAULT:
         from regard.models.dinov2_small import dinov2_small_folder
 

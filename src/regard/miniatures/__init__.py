@@ -1,0 +1,29 @@
+"""Small trained models of every family, shipped with the package.
+
+Each is a folder of this package: ``config.json``, ``model.safetensors`` in float16, and a model
+card ``README.md``. They are trained on generated scenes (`regard.datasets.shapes`) by the scripts
+in ``training/``, so that every system shows something true on a machine without a hub.
+"""
+
+from pathlib import Path
+
+from regard.errors import ModelNotFound
+
+WEIGHTS_SHA256: dict[str, str] = {}
+"""Miniatures by name, and the hash of their weights."""
+
+LICENCE = "Apache-2.0"
+"""Of all miniatures: they are this project's own."""
+
+
+def miniature_folder(name: str) -> Path:
+    """Folder of a miniature, such as ``mini-detr``.
+
+    Raises:
+        ModelNotFound: There is none of that name.
+    """
+    if name not in WEIGHTS_SHA256:
+        raise ModelNotFound(
+            f"there is no miniature {name!r}; there are: {', '.join(WEIGHTS_SHA256) or 'none'}"
+        )
+    return Path(__file__).parent / name
