@@ -5,13 +5,13 @@ from pathlib import Path
 from matplotlib import get_data_path
 
 from regard.cli.terminal import complain, plain
-from regard.models.registry import load
+from regard.models import registry
 from regard.photo import image
 
 
 def run(out: Path, *, device: str = "cpu") -> None:
     """Look at the portrait of Grace Hopper that comes with matplotlib (US Navy, public domain)."""
-    loaded = load(device=device, notify=complain)
+    loaded = registry.load(device=device, notify=complain)
     photo = Path(get_data_path()) / "sample_data" / "grace_hopper.jpg"
     result = image(photo, model=loaded)
     written = result.save(out, heads=True)
