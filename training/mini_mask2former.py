@@ -1,0 +1,112 @@
+"""Trains ``mini-mask2former``: Mask2Former at small size, on generated scenes.
+
+As in the paper: masked attention over three levels, a loss after every layer, Hungarian matching.
+Unlike it: masks are compared at every place instead of at sampled points, for they are small;
+photos grow in the course of training; a loss at every place shortens it.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import transformers
+from torch import Tensor, nn
+
+from regard.models.mask2former.segmenter import Mask2FormerSegmenter
+from training import backbone
+from training.miniature import Recipe, main
+from training.places import Places
+from training.run import Losses, Plan, Stage
+from training.scenes import NAMES, Batch
+from training.sets import Match, class_cost, class_loss, mask_cost, mask_loss, match
+
+PLAN = Plan(
+    steps=1100,
+    learning_rate=8e-4,
+    warm_up=60,
+    stages=(
+        Stage(until=0.65, size_px=128, batch=12),
+        Stage(until=0.83, size_px=192, batch=8),
+        Stage(until=1.0, size_px=256, batch=6),
+    ),
+)
+# the paper's, for classes, binary cross-entropy and dice
+_WEIGHTS = (2.0, 5.0, 5.0)
+_NO_OBJECT = 0.1
+_WIDTH = 64
+
+
+class Training(nn.Module):
+    """The network that is shipped, and what only its training needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shipped: Any = backbone.normal_norms(_network())
+        self.places = Places(_WIDTH)
+
+
+def _network() -> nn.Module:
+    config = transformers.Mask2FormerConfig(
+        backbone_config=backbone.settings(4, backbone.STAGES),
+        hidden_dim=_WIDTH,
+        feature_size=_WIDTH,
+        mask_feature_size=_WIDTH,
+        encoder_layers=2,
+        encoder_feedforward_dim=128,
+        decoder_layers=7,  # transformers counts the prediction before the first: these are 6
+        dim_feedforward=192,
+        num_attention_heads=4,
+        num_queries=20,
+        id2label=dict(enumerate(NAMES)),
+    )
+    return Mask2FormerSegmenter(config)
+
+
+def network(weights: dict[str, Tensor]) -> nn.Module:
+    """A fresh one over a trained backbone."""
+    training = Training()
+    training.shipped.model.pixel_level_module.encoder.load_state_dict(weights)
+    return training
+
+
+def losses(training: nn.Module, batch: Batch) -> Losses:
+    """Of the learned queries and of every layer: classes, and masks by two measures."""
+    model = training.shipped
+    pixels = model.model.pixel_level_module(pixel_values=batch.pixels)
+    out = model.model.transformer_module(
+        multi_scale_features=pixels.decoder_hidden_states,
+        mask_features=pixels.decoder_last_hidden_state,
+    )
+    total: list[Tensor] = [torch.zeros(())] * 3
+    for hidden, masks in zip(out.intermediate_hidden_states, out.masks_queries_logits, strict=True):
+        classes = model.class_predictor(hidden.transpose(0, 1))
+        matches = _matches(classes, masks, batch)
+        own = torch.cat([m[q] for m, (q, _) in zip(masks, matches, strict=True)]).flatten(1)
+        true = torch.cat([m[s] for m, (_, s) in zip(batch.masks, matches, strict=True)]).flatten(1)
+        parts = class_loss(classes, batch.labels, matches, _NO_OBJECT), *mask_loss(own, true)
+        total = [sum_ + w * part for sum_, w, part in zip(total, _WEIGHTS, parts, strict=True)]
+    count = len(out.masks_queries_logits)
+    finest = pixels.decoder_hidden_states[-1]
+    return {
+        **dict(zip(("class", "mask", "dice"), (each / count for each in total), strict=True)),
+        "places": training.places.loss(finest, batch),
+    }
+
+
+@torch.no_grad()
+def _matches(classes: Tensor, masks: Tensor, batch: Batch) -> list[Match]:
+    """Who answers for what; masks are compared at half their size."""
+    small = F.avg_pool2d(masks, 2).flatten(2)
+    found = []
+    for logits, own, labels, true in zip(classes, small, batch.labels, batch.masks, strict=True):
+        entropy, dice = mask_cost(own, F.avg_pool2d(true, 2).flatten(1))
+        by_class, by_entropy, by_dice = _WEIGHTS
+        cost = by_class * class_cost(logits, labels) + by_entropy * entropy + by_dice * dice
+        found.append(match(cost))
+    return found
+
+
+RECIPE = Recipe(name="mini-mask2former", plan=PLAN, network=network, losses=losses, size_px=256)
+
+if __name__ == "__main__":
+    main(RECIPE)

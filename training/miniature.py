@@ -1,0 +1,78 @@
+"""From a recipe to the folder of a miniature: trains, measures, writes weights."""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from training import backbone
+from training.run import Losses, Plan, Run
+from training.scenes import Batch, Scenes
+
+SHIPPED = Path(__file__).parents[1] / "src" / "regard" / "miniatures"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What makes a miniature of object queries."""
+
+    name: str
+    plan: Plan
+    network: Callable[[dict[str, Tensor]], nn.Module]
+    """A fresh network over the weights of a backbone; ``shipped`` is its part that is shipped."""
+    losses: Callable[[nn.Module, Batch], Losses]
+    """What is minimised."""
+    size_px: int
+    """Short side of the photo that the trained model sees."""
+
+
+def main(recipe: Recipe) -> None:
+    """The command of a training script."""
+    parser = argparse.ArgumentParser(description=f"Trains {recipe.name}.")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--scenes", type=int, default=3000, help="how many to train on")
+    parser.add_argument("--steps", type=int, default=recipe.plan.steps)
+    parser.add_argument("--ship", action="store_true", help="write the miniature, train no more")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(recipe.plan.seed)
+    scenes = Scenes(options.runs / "scenes", options.scenes)
+    network = recipe.network(backbone.trained(options.runs / "backbone", scenes))
+    run = Run(network, replace(recipe.plan, steps=options.steps), options.runs / recipe.name)
+    if not options.ship:
+        run.train(
+            lambda stage, random: recipe.losses(
+                network, scenes.batch(stage.batch, stage.size_px, random)
+            )
+        )
+    write(run, recipe, SHIPPED / recipe.name)
+
+
+def write(run: Run, recipe: Recipe, folder: Path) -> None:
+    """Write the averaged weights in float16, and the settings beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network: Any = run.averaged.shipped
+    weights = {
+        name: tensor.detach().half().contiguous()
+        for name, tensor in network.state_dict().items()
+        if tensor.is_floating_point()
+    }
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    config = network.config.to_diff_dict()
+    _write_json(folder / "config.json", config)
+    size = {"shortest_edge": recipe.size_px, "longest_edge": 2 * recipe.size_px}
+    _write_json(folder / "preprocessor_config.json", {"size": size})
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    size_mb = (folder / "model.safetensors").stat().st_size / 1e6
+    print(f"{folder}: {size_mb:.2f} MB, sha256 {digest}, step {run.step}, {run.seconds:.0f} s")
+
+
+def _write_json(path: Path, content: dict[str, object]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
