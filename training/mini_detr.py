@@ -36,8 +36,8 @@ PLAN = Plan(
     learning_rate=6e-4,
     warm_up=60,
     stages=(
-        Stage(until=0.6, size_px=128, batch=12),
-        Stage(until=0.8, size_px=192, batch=8),
+        Stage(until=0.65, size_px=128, batch=10),
+        Stage(until=0.85, size_px=192, batch=8),
         Stage(until=1.0, size_px=256, batch=6),
     ),
     clip=0.5,
@@ -46,6 +46,8 @@ PLAN = Plan(
 _CLASS, _L1, _IOU, _MASK, _DICE = 1.0, 5.0, 2.0, 2.0, 2.0
 _NO_OBJECT = 0.1
 _QUERIES, _GROUPS = 20, 4
+_MASKS = 2
+"""Masks of a photo that a step learns from."""
 _WIDTH = 128
 
 
@@ -146,7 +148,7 @@ def _query_losses(heads: nn.Module, hidden: list[Tensor], batch: Batch) -> Losse
 def _mask_losses(
     detr: nn.Module, own: Tensor, maps: list[Tensor], matches: list[Match], batch: Batch
 ) -> Losses:
-    """Of the queries that answer for a segment; the mask head runs for no others.
+    """Of some of the queries that answer for a segment: the mask head is what costs most.
 
     Args:
         detr: The network.
@@ -156,6 +158,7 @@ def _mask_losses(
         batch: The photos.
     """
     memory, projected, *features = maps
+    matches = [_some(*pair) for pair in matches]
     photo = torch.cat([torch.full_like(q, i) for i, (q, _) in enumerate(matches)])
     query = torch.cat([queries for queries, _ in matches])
     looks = detr.bbox_attention(own, memory)[photo, query]
@@ -168,6 +171,11 @@ def _mask_losses(
     true = _chosen(batch.masks, matches, 1)
     mask, dice = mask_loss(head.output_conv(masks).flatten(1), true.flatten(1))
     return {"mask": _MASK * mask, "dice": _DICE * dice}
+
+
+def _some(queries: Tensor, segments: Tensor) -> Match:
+    chosen = torch.randperm(len(queries))[:_MASKS]
+    return queries[chosen], segments[chosen]
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ PLAN = Plan(
     learning_rate=8e-4,
     warm_up=60,
     stages=(
-        Stage(until=0.65, size_px=128, batch=12),
+        Stage(until=0.65, size_px=128, batch=10),
         Stage(until=0.83, size_px=192, batch=8),
         Stage(until=1.0, size_px=256, batch=6),
     ),
@@ -51,7 +51,7 @@ def _network() -> nn.Module:
         hidden_dim=_WIDTH,
         feature_size=_WIDTH,
         mask_feature_size=_WIDTH,
-        encoder_layers=2,
+        encoder_layers=1,
         encoder_feedforward_dim=128,
         decoder_layers=7,  # transformers counts the prediction before the first: these are 6
         dim_feedforward=192,

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from regard.datasets.coco_output import CocoOutput
 from regard.datasets.coco_panoptic import read_panoptic
-from regard.datasets.shapes import Scene, photo, write_coco_panoptic
+from regard.datasets.shapes import KINDS, Scene, photo, write_coco_panoptic
+from regard.demos.scene import found, true_masks
+from regard.demos.scene import own_share as own_share_of
 from regard.evaluation.panoptic_quality import PanopticQuality, panoptic_quality
 from regard.models.family import LoadedModel
 from regard.objects.attention import ObjectAttention, panoptic
@@ -64,32 +66,24 @@ class OwnShare:
 
 def own_share(looked: Looked, layers: Sequence[int]) -> OwnShare:
     """Means over the objects that were found, and over decoder layers."""
-    shares = []
-    for result, own, other in _found(looked):
-        for layer in layers:
-            masked, unmasked = (_heat(result, layer, masked=masked) for masked in (True, False))
-            shares.append(
-                [float(x) for x in (masked[own].sum(), unmasked[own].sum(), masked[other].sum())]
-            )
+    shares = [
+        (
+            own_share_of(one, own, layer),
+            own_share_of(one, own, layer, masked=False),
+            own_share_of(one, other, layer),
+        )
+        for one, own, other in _objects(looked)
+        for layer in layers
+    ]
     masked, unmasked, elsewhere = torch.tensor(shares).mean(0).tolist()
     return OwnShare(masked=masked, unmasked=unmasked, elsewhere=elsewhere)
 
 
-def _found(looked: Looked) -> Iterator[tuple[ObjectAttention, Tensor, Tensor]]:
-    """Each object that a query found (right kind, IoU above a half), and where the next one is."""
+def _objects(looked: Looked) -> Iterator[tuple[ObjectAttention, Tensor, Tensor]]:
+    """Each object that was found, as seen by its query; its true mask, and the next object's."""
     for scene, result in looked:
-        masks = [torch.from_numpy(one.mask) for one in scene.objects]
-        assert result.segmentation is not None
-        for segment in result.segmentation.segments:
-            own = result.segmentation.mask(segment)
-            for place, (one, mask) in enumerate(zip(scene.objects, masks, strict=True)):
-                iou = float((own & mask).sum() / (own | mask).sum())
-                if segment.name == one.kind and iou > 0.5:
-                    other = masks[(place + 1) % len(masks)]
-                    yield result.of(query=segment.queries[0], between="cells"), mask, other
-
-
-def _heat(result: ObjectAttention, layer: int, *, masked: bool) -> Tensor:
-    """On the photo, its sum 1."""
-    heat = result.heat(layer, masked=masked)
-    return heat / heat.sum()
+        masks = [mask for name, mask in true_masks(scene) if name in KINDS]
+        for segment, place, _ in found(result, scene):
+            if segment.is_thing:
+                one = result.of(query=segment.queries[0])
+                yield one, masks[place], masks[(place + 1) % len(masks)]

@@ -72,7 +72,8 @@ class Run:
             [
                 {"params": decayed, "weight_decay": plan.weight_decay},
                 {"params": plain, "weight_decay": 0.0},
-            ]
+            ],
+            fused=True,
         )
         if self._path.is_file():
             self._load(torch.load(self._path, weights_only=True))
@@ -82,7 +83,7 @@ class Run:
         losses: Callable[[Stage, np.random.Generator], Losses],
         *,
         report_every: int = 20,
-        save_every: int = 100,
+        save_every: int = 50,
     ) -> None:
         """Take the steps that are left.
 
@@ -113,11 +114,13 @@ class Run:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
         self._optimizer.step()
         keep = min(self.plan.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for own, new in zip(
-                self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
-            ):
-                own.lerp_(new, 1 - keep) if own.is_floating_point() else own.copy_(new)
+        pairs = zip(
+            self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
+        )
+        averages, values = zip(
+            *(pair for pair in pairs if pair[0].is_floating_point()), strict=True
+        )
+        torch._foreach_lerp_(list(averages), list(values), 1 - keep)
 
     def _words(self, values: Losses) -> str:
         left = self.seconds / self.step * (self.plan.steps - self.step)

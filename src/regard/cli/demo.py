@@ -8,7 +8,7 @@ from regard.cli.folders import require_folder
 
 
 def demo(
-    system: Literal["photo"] = "photo",
+    system: Literal["photo", "detr", "mask2former"] = "photo",
     /,
     *,
     out: Path | None = None,
@@ -20,7 +20,8 @@ def demo(
     ----------
     system
         "photo": a real DINOv2 on a portrait of Grace Hopper that comes with matplotlib (US Navy,
-        public domain).
+        public domain). "detr" and "mask2former": small trained models that ship with regard, on
+        a generated scene: its segments, and where the query of each object looked.
     out
         Folder for the pictures; by default regard-out/demo/SYSTEM.
     device

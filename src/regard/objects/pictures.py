@@ -78,6 +78,38 @@ class ObjectPictures:
             look=self.of.look,
         )
 
+    def overview(self, most: int = 4) -> Picture:
+        """A row for each object: the object, where its query looked, and what shaped its mask.
+
+        The last column is the mask head's map, or for Mask2Former the layer without its mask.
+
+        Args:
+            most: Objects at most, best first; things before stuff.
+        """
+        things = self.of.predictions.categories.is_thing
+        labels = self.of.predictions.object_labels
+        shown = sorted(self._objects(), key=lambda query: not things[int(labels[query])])
+        return draw_panels(
+            self.of.photo,
+            [self._overview_row(query) for query in shown[:most]],
+            title=self.of.model,
+            lines=[f"{self._layer_words(self.of.layers[-1])} · {self._head_words}"],
+            look=self.of.look,
+        )
+
+    def _overview_row(self, query: int) -> list[Panel]:
+        one = replace(self.of, queries=(query,), asked=query)
+        layer = self.of.layers[-1]
+        row = [self._object_panel(query, mask=True)]
+        row.append(self._heat_panel(one, layer, name="where it looks"))
+        if self.of.joint is not None:
+            heat = one.joint_heat(size_hw=self._size_hw).sum(0)
+            row.append(Panel(name="the mask head's map, all heads", heat=heat))
+        elif self.of.run.resets:
+            name = "without the layer's mask"
+            row.append(self._heat_panel(one, layer, masked=False, name=name))
+        return row
+
     def layers(self, layers: tuple[int, ...] | None = None) -> Picture:
         """Where the queries shown look, at every decoder layer.
 
