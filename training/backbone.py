@@ -56,8 +56,8 @@ class Training(nn.Module):
         return {f"stride {name}": places.loss(map_, batch) for name, places, map_ in pairs}
 
 
-def trained(folder: Path, scenes: Scenes) -> dict[str, Tensor]:
-    """Weights of the backbone, trained now if the folder has none."""
+def trained(folder: Path, scenes: Scenes) -> tuple[dict[str, Tensor], float]:
+    """Weights of the backbone, trained now if the folder has none, and the seconds it took."""
     training = Training()
     run = Run(training, PLAN, folder)
     if run.step < PLAN.steps:
@@ -65,7 +65,7 @@ def trained(folder: Path, scenes: Scenes) -> dict[str, Tensor]:
             lambda stage, random: training.losses(scenes.batch(stage.batch, stage.size_px, random))
         )
     weights: dict[str, Tensor] = run.averaged.backbone.state_dict()
-    return weights
+    return weights, run.seconds
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ PLAN = Plan(
 _CLASS, _L1, _IOU, _MASK, _DICE = 1.0, 5.0, 2.0, 2.0, 2.0
 _NO_OBJECT = 0.1
 _QUERIES, _GROUPS = 20, 4
+_ATTENTION_GAIN = 30.0
 _MASKS = 2
 """Masks of a photo that a step learns from."""
 _WIDTH = 128
@@ -92,7 +93,18 @@ def network(weights: dict[str, Tensor]) -> nn.Module:
     training = Training()
     mine = {name: tensor for name, tensor in weights.items() if ".stages.3." not in name}
     training.shipped.detr.model.backbone.model.load_state_dict(mine)
+    heed_attention(training.shipped)
     return training
+
+
+def heed_attention(detr: Any) -> None:
+    """Let the mask head's first layer see the attention maps.
+
+    They sum to 1 over hundreds of places and heads, the features beside them are near 1: with
+    weights of one size the maps would not count for thousands of steps.
+    """
+    with torch.no_grad():
+        detr.mask_head.conv1.conv.weight[:, _WIDTH:] *= _ATTENTION_GAIN
 
 
 def losses(training: nn.Module, batch: Batch) -> Losses:
@@ -193,7 +205,18 @@ def _chosen(rows: Any, matches: list[Match], side: int) -> Tensor:
     return torch.cat([own[pair[side]] for own, pair in zip(rows, matches, strict=True)])
 
 
-RECIPE = Recipe(name="mini-detr", plan=PLAN, network=network, losses=losses, size_px=256)
+RECIPE = Recipe(
+    name="mini-detr",
+    about=(
+        "DETR with its mask head (Carion et al. 2020) at small size: 2 encoder and 3 decoder\n"
+        "layers of width 128 over stride 16, 20 object queries, a ResNet of three stages."
+    ),
+    plan=PLAN,
+    network=network,
+    losses=losses,
+    size_px=256,
+    layers=(2,),
+)
 
 if __name__ == "__main__":
     main(RECIPE)

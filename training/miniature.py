@@ -3,7 +3,7 @@
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training import backbone
+from training.card import write_card
 from training.run import Losses, Plan, Run
 from training.scenes import Batch, Scenes
 
@@ -24,6 +25,8 @@ class Recipe:
     """What makes a miniature of object queries."""
 
     name: str
+    about: str
+    """What it is, in a sentence or two, for its card."""
     plan: Plan
     network: Callable[[dict[str, Tensor]], nn.Module]
     """A fresh network over the weights of a backbone; ``shipped`` is its part that is shipped."""
@@ -31,6 +34,8 @@ class Recipe:
     """What is minimised."""
     size_px: int
     """Short side of the photo that the trained model sees."""
+    layers: Sequence[int]
+    """Decoder layers whose attention its card speaks of."""
 
 
 def main(recipe: Recipe) -> None:
@@ -44,8 +49,10 @@ def main(recipe: Recipe) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(recipe.plan.seed)
     scenes = Scenes(options.runs / "scenes", options.scenes)
-    network = recipe.network(backbone.trained(options.runs / "backbone", scenes))
-    run = Run(network, replace(recipe.plan, steps=options.steps), options.runs / recipe.name)
+    weights, backbone_seconds = backbone.trained(options.runs / "backbone", scenes)
+    network = recipe.network(weights)
+    plan = replace(recipe.plan, steps=options.steps)
+    run = Run(network, plan, options.runs / recipe.name)
     if not options.ship:
         run.train(
             lambda stage, random: recipe.losses(
@@ -53,6 +60,16 @@ def main(recipe: Recipe) -> None:
             )
         )
     write(run, recipe, SHIPPED / recipe.name)
+    write_card(
+        SHIPPED / recipe.name,
+        about=recipe.about,
+        plan=plan,
+        steps=run.step,
+        scenes=options.scenes,
+        minutes=run.seconds / 60,
+        backbone_minutes=backbone_seconds / 60,
+        layers=recipe.layers,
+    )
 
 
 def write(run: Run, recipe: Recipe, folder: Path) -> None:
