@@ -164,7 +164,7 @@ def test_what_the_pixel_decoder_samples_from_a_point(
     """Points, and the same weight as a map: both lie where the layer's own arguments say."""
     cells = mask2former.of(between="cells")
     points = cells.sampled_points(100, 50)
-    assert points.strides_px == (32, 16, 8)
+    assert list(points.strides_px) == [32, 16, 8]
     assert points.levels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     torch.testing.assert_close(points.weights.sum(-1), torch.ones(4), rtol=0, atol=1e-6)
 

@@ -52,7 +52,7 @@ class Training(nn.Module):
     def losses(self, batch: Batch) -> Losses:
         """One for each stride."""
         maps = self.backbone(batch.pixels).feature_maps[1:]
-        pairs = zip(("8", "16", "32"), self.places, maps, strict=True)
+        pairs: Any = zip(("8", "16", "32"), self.places, maps, strict=True)
         return {f"stride {name}": places.loss(map_, batch) for name, places, map_ in pairs}
 
 
@@ -64,8 +64,8 @@ def trained(folder: Path, scenes: Scenes) -> tuple[dict[str, Tensor], float]:
         run.train(
             lambda stage, random: training.losses(scenes.batch(stage.batch, stage.size_px, random))
         )
-    weights: dict[str, Tensor] = run.averaged.backbone.state_dict()
-    return weights, run.seconds
+    averaged: Any = run.averaged
+    return averaged.backbone.state_dict(), run.seconds
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ As in the paper: Hungarian matching by class and box, losses after every decoder
 the mask head of the queries that answer for something. Unlike it:
 
 - the backbone's norms learn (they are frozen in what is shipped);
+- the mask head's map is pulled onto the segment, by minus the logarithm of the weight there;
 - several groups of queries learn side by side, of which the first is shipped (Chen et al. 2023,
   "Group DETR"), and there is a loss at every place of the encoder's output. Both are for training
   alone, and shorten it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 
 from training import backbone
 from training.miniature import Recipe, main
-from training.places import Places
+from training.places import Kinds, Places
 from training.run import Losses, Plan, Stage
 from training.scenes import NAMES, Batch
 from training.sets import (
@@ -32,13 +34,15 @@ from training.sets import (
 )
 
 PLAN = Plan(
-    steps=1100,
+    steps=2400,
     learning_rate=6e-4,
     warm_up=60,
+    backbone="detr.model.backbone",
+    backbone_times=3.0,
     stages=(
-        Stage(until=0.65, size_px=128, batch=10),
-        Stage(until=0.85, size_px=192, batch=8),
-        Stage(until=1.0, size_px=256, batch=6),
+        Stage(until=0.72, size_px=128, batch=4, more=16),
+        Stage(until=0.9, size_px=192, batch=4),
+        Stage(until=1.0, size_px=256, batch=4),
     ),
     clip=0.5,
 )
@@ -47,7 +51,7 @@ _CLASS, _L1, _IOU, _MASK, _DICE = 1.0, 5.0, 2.0, 2.0, 2.0
 _NO_OBJECT = 0.1
 _QUERIES, _GROUPS = 20, 4
 _ATTENTION_GAIN = 30.0
-_MASKS = 2
+_MASKS = 3
 """Masks of a photo that a step learns from."""
 _WIDTH = 128
 
@@ -60,6 +64,8 @@ class Training(nn.Module):
         self.shipped: Any = _learning_backbone(backbone.normal_norms(_network()))
         self.more_queries = nn.Embedding(_QUERIES * (_GROUPS - 1), _WIDTH)
         self.places = Places(_WIDTH)
+        self.kinds = Kinds(backbone.WIDTHS[1:3])
+        self.decoded_kinds = Kinds([_WIDTH])
 
 
 def _network() -> nn.Module:
@@ -85,7 +91,8 @@ def _learning_backbone(network: nn.Module) -> nn.Module:
     for name, module in list(network.named_modules()):
         if type(module).__name__ == "DetrFrozenBatchNorm2d":
             network.set_submodule(name, nn.BatchNorm2d(len(module.weight)))
-    return network.requires_grad_(True)
+    network.requires_grad_(True)  # transformers freezes a ResNet
+    return network
 
 
 def network(weights: dict[str, Tensor]) -> nn.Module:
@@ -107,7 +114,7 @@ def heed_attention(detr: Any) -> None:
         detr.mask_head.conv1.conv.weight[:, _WIDTH:] *= _ATTENTION_GAIN
 
 
-def losses(training: nn.Module, batch: Batch) -> Losses:
+def losses(training: Any, batch: Batch) -> Losses:
     """Classes and boxes of every decoder layer, masks of the last; and of places."""
     detr, model = training.shipped, training.shipped.detr.model
     seen = model.backbone(batch.pixels, torch.ones_like(batch.pixels[:, 0]))
@@ -125,10 +132,17 @@ def losses(training: nn.Module, batch: Batch) -> Losses:
         **_query_losses(detr.detr, hidden, batch),
         **_mask_losses(detr, own, maps, _matches(detr.detr, own, batch), batch),
         "places": training.places.loss(memory_map, batch),
+        "decoded": training.decoded_kinds.loss([memory_map], batch),
     }
 
 
-def _decoded(training: nn.Module, memory: Tensor, sines: Tensor) -> list[Tensor]:
+def features(training: Any, pixels: Tensor) -> Sequence[Tensor]:
+    """The backbone's maps of strides 8 and 16."""
+    levels = training.shipped.detr.model.backbone.model(pixels).feature_maps
+    return list(levels[2:])
+
+
+def _decoded(training: Any, memory: Tensor, sines: Tensor) -> list[Tensor]:
     """The queries of all groups after each decoder layer, (batch, groups * queries, width)."""
     model = training.shipped.detr.model
     queries = torch.cat([model.query_position_embeddings.weight, training.more_queries.weight])
@@ -142,10 +156,10 @@ def _decoded(training: nn.Module, memory: Tensor, sines: Tensor) -> list[Tensor]
     return layers
 
 
-def _query_losses(heads: nn.Module, hidden: list[Tensor], batch: Batch) -> Losses:
+def _query_losses(heads: Any, hidden: list[Tensor], batch: Batch) -> Losses:
     total = {name: torch.zeros(()) for name in ("class", "l1", "iou")}
     for layer in hidden:
-        for own in layer.split(_QUERIES, dim=1):
+        for own in layer.unflatten(1, (_GROUPS, _QUERIES)).unbind(1):
             matches = _matches(heads, own, batch)
             classes = heads.class_labels_classifier(own)
             boxes = _chosen(heads.bbox_predictor(own).sigmoid(), matches, 0)
@@ -158,7 +172,7 @@ def _query_losses(heads: nn.Module, hidden: list[Tensor], batch: Batch) -> Losse
 
 
 def _mask_losses(
-    detr: nn.Module, own: Tensor, maps: list[Tensor], matches: list[Match], batch: Batch
+    detr: Any, own: Tensor, maps: list[Tensor], matches: list[Match], batch: Batch
 ) -> Losses:
     """Of some of the queries that answer for a segment: the mask head is what costs most.
 
@@ -182,7 +196,13 @@ def _mask_losses(
         masks = stage.refine(detail[photo] + masks)
     true = _chosen(batch.masks, matches, 1)
     mask, dice = mask_loss(head.output_conv(masks).flatten(1), true.flatten(1))
-    return {"mask": _MASK * mask, "dice": _DICE * dice}
+    places = F.interpolate(true[:, None], size=looks.shape[-2:], mode="area")
+    own_share = (looks * places).sum((1, 2, 3))
+    return {
+        "mask": _MASK * mask,
+        "dice": _DICE * dice,
+        "map": -own_share.clamp(min=1e-6).log().mean(),
+    }
 
 
 def _some(queries: Tensor, segments: Tensor) -> Match:
@@ -191,7 +211,7 @@ def _some(queries: Tensor, segments: Tensor) -> Match:
 
 
 @torch.no_grad()
-def _matches(heads: nn.Module, own: Tensor, batch: Batch) -> list[Match]:
+def _matches(heads: Any, own: Tensor, batch: Batch) -> list[Match]:
     classes = heads.class_labels_classifier(own)
     boxes = heads.bbox_predictor(own).sigmoid()
     found = []
@@ -214,6 +234,7 @@ RECIPE = Recipe(
     plan=PLAN,
     network=network,
     losses=losses,
+    features=features,
     size_px=256,
     layers=(2,),
 )

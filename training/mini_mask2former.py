@@ -5,6 +5,7 @@ Unlike it: masks are compared at every place instead of at sampled points, for t
 photos grow in the course of training; a loss at every place shortens it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,19 +16,21 @@ from torch import Tensor, nn
 from regard.models.mask2former.segmenter import Mask2FormerSegmenter
 from training import backbone
 from training.miniature import Recipe, main
-from training.places import Places
+from training.places import Kinds, Places
 from training.run import Losses, Plan, Stage
 from training.scenes import NAMES, Batch
 from training.sets import Match, class_cost, class_loss, mask_cost, mask_loss, match
 
 PLAN = Plan(
-    steps=1100,
+    steps=2400,
     learning_rate=8e-4,
     warm_up=60,
+    backbone="model.pixel_level_module.encoder",
+    backbone_times=3.0,
     stages=(
-        Stage(until=0.65, size_px=128, batch=10),
-        Stage(until=0.83, size_px=192, batch=8),
-        Stage(until=1.0, size_px=256, batch=6),
+        Stage(until=0.72, size_px=128, batch=4, more=16),
+        Stage(until=0.9, size_px=192, batch=4),
+        Stage(until=1.0, size_px=256, batch=4),
     ),
 )
 # the paper's, for classes, binary cross-entropy and dice
@@ -43,6 +46,8 @@ class Training(nn.Module):
         super().__init__()
         self.shipped: Any = backbone.normal_norms(_network())
         self.places = Places(_WIDTH)
+        self.kinds = Kinds(backbone.WIDTHS[1:])
+        self.decoded_kinds = Kinds([_WIDTH] * 3)
 
 
 def _network() -> nn.Module:
@@ -69,7 +74,7 @@ def network(weights: dict[str, Tensor]) -> nn.Module:
     return training
 
 
-def losses(training: nn.Module, batch: Batch) -> Losses:
+def losses(training: Any, batch: Batch) -> Losses:
     """Of the learned queries and of every layer: classes, and masks by two measures."""
     model = training.shipped
     pixels = model.model.pixel_level_module(pixel_values=batch.pixels)
@@ -90,7 +95,14 @@ def losses(training: nn.Module, batch: Batch) -> Losses:
     return {
         **dict(zip(("class", "mask", "dice"), (each / count for each in total), strict=True)),
         "places": training.places.loss(finest, batch),
+        "decoded": training.decoded_kinds.loss(pixels.decoder_hidden_states, batch),
     }
+
+
+def features(training: Any, pixels: Tensor) -> Sequence[Tensor]:
+    """The backbone's maps of strides 8, 16 and 32."""
+    maps: Sequence[Tensor] = training.shipped.model.pixel_level_module.encoder(pixels).feature_maps
+    return maps[1:]
 
 
 @torch.no_grad()
@@ -116,6 +128,7 @@ RECIPE = Recipe(
     plan=PLAN,
     network=network,
     losses=losses,
+    features=features,
     size_px=256,
     layers=(3, 4, 5),
 )

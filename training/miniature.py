@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training import backbone
 from training.card import write_card
-from training.run import Losses, Plan, Run
-from training.scenes import Batch, Scenes
+from training.run import Losses, Plan, Run, Stage
+from training.scenes import SIZE_PX, Batch, Scenes
 
 SHIPPED = Path(__file__).parents[1] / "src" / "regard" / "miniatures"
 
@@ -30,8 +31,10 @@ class Recipe:
     plan: Plan
     network: Callable[[dict[str, Tensor]], nn.Module]
     """A fresh network over the weights of a backbone; ``shipped`` is its part that is shipped."""
-    losses: Callable[[nn.Module, Batch], Losses]
+    losses: Callable[[Any, Batch], Losses]
     """What is minimised."""
+    features: Callable[[Any, Tensor], Sequence[Tensor]]
+    """The backbone's feature maps of photos, which the network's ``kinds`` takes."""
     size_px: int
     """Short side of the photo that the trained model sees."""
     layers: Sequence[int]
@@ -54,11 +57,7 @@ def main(recipe: Recipe) -> None:
     plan = replace(recipe.plan, steps=options.steps)
     run = Run(network, plan, options.runs / recipe.name)
     if not options.ship:
-        run.train(
-            lambda stage, random: recipe.losses(
-                network, scenes.batch(stage.batch, stage.size_px, random)
-            )
-        )
+        run.train(lambda stage, random: losses(recipe, network, scenes, stage, random))
     write(run, recipe, SHIPPED / recipe.name)
     write_card(
         SHIPPED / recipe.name,
@@ -70,6 +69,17 @@ def main(recipe: Recipe) -> None:
         backbone_minutes=backbone_seconds / 60,
         layers=recipe.layers,
     )
+
+
+def losses(
+    recipe: Recipe, network: Any, scenes: Scenes, stage: Stage, random: np.random.Generator
+) -> Losses:
+    """Of the network, and of the kinds that its backbone tells apart."""
+    found = recipe.losses(network, scenes.batch(stage.batch, stage.size_px, random))
+    if stage.more:
+        more = scenes.batch(stage.more, SIZE_PX // 2, random)
+        found["kinds"] = network.kinds.loss(recipe.features(network, more.pixels), more)
+    return found
 
 
 def write(run: Run, recipe: Recipe, folder: Path) -> None:

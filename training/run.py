@@ -25,6 +25,8 @@ class Stage:
     """Height and width of the photos."""
     batch: int
     """Photos in a step."""
+    more: int = 0
+    """Photos besides that only the backbone sees, at half the size that is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,10 @@ class Plan:
     stages: Sequence[Stage]
     warm_up: int = 100
     """Steps until the learning rate is full; after them it falls along a cosine."""
+    backbone: str = ""
+    """Part of the names of the backbone's weights; "" where all learn alike."""
+    backbone_times: float = 1.0
+    """Learning rate of the backbone, as a multiple."""
     weight_decay: float = 1e-4
     clip: float = 1.0
     """Largest norm of the gradient."""
@@ -66,15 +72,7 @@ class Run:
         self.step, self.seconds = 0, 0.0
         self._path = folder / "checkpoint.pt"
         folder.mkdir(parents=True, exist_ok=True)
-        plain = [p for p in network.parameters() if p.dim() < 2]
-        decayed = [p for p in network.parameters() if p.dim() >= 2]
-        self._optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": plan.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            fused=True,
-        )
+        self._optimizer = torch.optim.AdamW(_groups(network, plan), fused=True)
         if self._path.is_file():
             self._load(torch.load(self._path, weights_only=True))
 
@@ -108,7 +106,7 @@ class Run:
 
     def _take(self, loss: Tensor) -> None:
         for group in self._optimizer.param_groups:
-            group["lr"] = self.plan.rate(self.step)
+            group["lr"] = group["times"] * self.plan.rate(self.step)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
@@ -147,3 +145,16 @@ class Run:
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
+
+
+def _groups(network: nn.Module, plan: Plan) -> list[dict[str, Any]]:
+    """Weights by learning rate, and by whether they decay: matrices and filters do."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, value in network.named_parameters():
+        times = plan.backbone_times if plan.backbone and plan.backbone in name else 1.0
+        decay = plan.weight_decay if value.dim() >= 2 else 0.0
+        groups.setdefault((times, decay), []).append(value)
+    return [
+        {"params": values, "times": times, "weight_decay": decay, "lr": 0.0}
+        for (times, decay), values in groups.items()
+    ]

@@ -7,7 +7,6 @@ run that needs them reads the same files.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.datasets.shapes import KINDS, STUFF, photo
+from regard.datasets.shapes import KINDS, STUFF, Segment, photo
 
 NAMES = (*KINDS, *STUFF)
 """Name of each class index: things first, then stuff."""
@@ -52,34 +51,61 @@ class Scenes:
         self._images = [images for images, _, _ in chunks]
         self._ids = [ids for _, ids, _ in chunks]
         self._labels = [row for _, _, labels in chunks for row in labels]
+        self._resized: dict[tuple[int, int], _Scene] = {}
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def batch(self, count: int, size_px: int, random: np.random.Generator) -> Batch:
         """Some scenes at random, half of them mirrored, at ``size_px`` x ``size_px``."""
-        rows = [self._segments(i, size_px) for i in random.integers(0, len(self), count)]
+        rows = [self._scene(int(i), size_px) for i in random.integers(0, len(self), count)]
         flips = random.random(count) < 0.5
-        rows = [_mirrored(*row) if flip else row for row, flip in zip(rows, flips, strict=True)]
+        rows = [row.mirrored() if flip else row for row, flip in zip(rows, flips, strict=True)]
+        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (_MEAN, _STD))
         return Batch(
-            pixels=torch.stack([pixels for pixels, _, _ in rows]),
-            labels=[labels for _, labels, _ in rows],
-            masks=[
-                F.interpolate(masks[None], size=(size_px // 4,) * 2, mode="area")[0]
-                for _, _, masks in rows
-            ],
-            boxes=[boxes_around(masks) for _, _, masks in rows],
+            pixels=(torch.stack([row.pixels for row in rows]) / 255 - mean) / std,
+            labels=[row.labels for row in rows],
+            masks=[row.masks for row in rows],
+            boxes=[row.boxes for row in rows],
         )
 
-    def _segments(self, index: int, size_px: int) -> tuple[Tensor, Tensor, Tensor]:
-        chunk, place = divmod(int(index), _CHUNK)
+    def _scene(self, index: int, size_px: int) -> "_Scene":
+        """A scene at a size; kept, for resizing costs more than reading."""
+        found = self._resized.get((index, size_px))
+        if found is None:
+            found = self._resized[index, size_px] = self._resize(index, size_px)
+        return found
+
+    def _resize(self, index: int, size_px: int) -> "_Scene":
+        chunk, place = divmod(index, _CHUNK)
         image = torch.from_numpy(self._images[chunk][place].copy()).permute(2, 0, 1)[None]
-        pixels = F.interpolate(image / 255, size=(size_px, size_px), mode="area")[0]
+        pixels = F.interpolate(image.float(), size=(size_px, size_px), mode="area")[0]
         ids = torch.from_numpy(self._ids[chunk][place].copy())
         labels = torch.tensor(self._labels[index])
-        masks = ids == torch.arange(1, len(labels) + 1, dtype=torch.uint8)[:, None, None]
-        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (_MEAN, _STD))
-        return (pixels - mean) / std, labels, masks.float()
+        masks = (ids == torch.arange(1, len(labels) + 1, dtype=torch.uint8)[:, None, None]).float()
+        return _Scene(
+            pixels=pixels.round().to(torch.uint8),
+            labels=labels,
+            masks=F.interpolate(masks[None], size=(size_px // 4,) * 2, mode="area")[0],
+            boxes=boxes_around(masks),
+        )
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """One scene of a batch, its pixels from 0 to 255."""
+
+    pixels: Tensor
+    labels: Tensor
+    masks: Tensor
+    boxes: Tensor
+
+    def mirrored(self) -> "_Scene":
+        """Left and right changed."""
+        turn, start = torch.tensor([-1.0, 1, 1, 1]), torch.tensor([1.0, 0, 0, 0])
+        return _Scene(
+            self.pixels.flip(-1), self.labels, self.masks.flip(-1), start + turn * self.boxes
+        )
 
 
 def boxes_around(masks: Tensor) -> Tensor:
@@ -92,10 +118,6 @@ def boxes_around(masks: Tensor) -> Tensor:
         sides.append((first / length, last / length))
     (x0, x1), (y0, y1) = sides
     return torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], 1)
-
-
-def _mirrored(pixels: Tensor, labels: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return pixels.flip(-1), labels, masks.flip(-1)
 
 
 def _chunk(
@@ -116,9 +138,7 @@ def _chunk(
     )
 
 
-def _renumbered(
-    ids: npt.NDArray[np.int32], segments: list[dict[str, Any]]
-) -> npt.NDArray[np.uint8]:
+def _renumbered(ids: npt.NDArray[np.int32], segments: list[Segment]) -> npt.NDArray[np.uint8]:
     """Ids 1, 2, ... in the order of the segments."""
     result = np.zeros(ids.shape, np.uint8)
     for place, segment in enumerate(segments):
@@ -126,5 +146,5 @@ def _renumbered(
     return result
 
 
-def _labels(segments: list[dict[str, Any]]) -> list[int]:
+def _labels(segments: list[Segment]) -> list[int]:
     return [segment["category_id"] - 1 for segment in segments]

@@ -253,5 +253,5 @@ def _dotted(tile: Pixels, dots: Sequence[Dot], photo_wh: tuple[int, ...]) -> Pix
         distance = np.hypot(columns + 0.5 - x, rows + 0.5 - y)
         for colour, reach in (((255, 255, 255), radius + 1), (dot.colour, radius)):
             cover = np.clip(reach + 0.5 - distance, 0, 1)[..., None]
-            drawn += cover * (np.float32(colour) - drawn)
+            drawn += cover * (np.array(colour, np.float32) - drawn)
     return np.rint(drawn).astype(np.uint8)
