@@ -56,10 +56,10 @@ class Training(nn.Module):
         return {f"stride {name}": places.loss(map_, batch) for name, places, map_ in pairs}
 
 
-def trained(folder: Path, scenes: Scenes) -> tuple[dict[str, Tensor], float]:
-    """Weights of the backbone, trained now if the folder has none, and the seconds it took."""
+def trained(runs: Path, scenes: Scenes) -> tuple[dict[str, Tensor], float]:
+    """Weights of the backbone, trained now if there are none, and the seconds it took."""
     training = Training()
-    run = Run(training, PLAN, folder)
+    run = Run(training, PLAN, runs / "backbone")
     if run.step < PLAN.steps:
         run.train(
             lambda stage, random: training.losses(scenes.batch(stage.batch, stage.size_px, random))
@@ -71,4 +71,4 @@ def trained(folder: Path, scenes: Scenes) -> tuple[dict[str, Tensor], float]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    trained(Path("runs", "backbone"), Scenes(Path("runs", "scenes"), 3000))
+    trained(Path("runs"), Scenes(Path("runs", "scenes"), 3000))

@@ -3,7 +3,8 @@
 As in the paper: Hungarian matching by class and box, losses after every decoder layer, masks by
 the mask head of the queries that answer for something. Unlike it:
 
-- the backbone's norms learn (they are frozen in what is shipped);
+- the backbone is mini-mask2former's, and goes on learning, norms too (they are frozen in what is
+  shipped);
 - the mask head's map is pulled onto the segment, by minus the logarithm of the weight there;
 - several groups of queries learn side by side, of which the first is shipped (Chen et al. 2023,
   "Group DETR"), and there is a loss at every place of the encoder's output. Both are for training
@@ -11,6 +12,7 @@ the mask head of the queries that answer for something. Unlike it:
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +24,7 @@ from training import backbone
 from training.miniature import Recipe, main
 from training.places import Kinds, Places
 from training.run import Losses, Plan, Stage
-from training.scenes import NAMES, Batch
+from training.scenes import NAMES, Batch, Scenes
 from training.sets import (
     Match,
     box_cost,
@@ -34,14 +36,14 @@ from training.sets import (
 )
 
 PLAN = Plan(
-    steps=2400,
+    steps=1050,
     learning_rate=6e-4,
     warm_up=60,
     backbone="detr.model.backbone",
     backbone_times=3.0,
     stages=(
-        Stage(until=0.72, size_px=128, batch=4, more=16),
-        Stage(until=0.9, size_px=192, batch=4),
+        Stage(until=0.735, size_px=128, batch=6, more=8),
+        Stage(until=0.876, size_px=192, batch=4),
         Stage(until=1.0, size_px=256, batch=4),
     ),
     clip=0.5,
@@ -50,8 +52,8 @@ PLAN = Plan(
 _CLASS, _L1, _IOU, _MASK, _DICE = 1.0, 5.0, 2.0, 2.0, 2.0
 _NO_OBJECT = 0.1
 _QUERIES, _GROUPS = 20, 4
-_ATTENTION_GAIN = 30.0
-_MASKS = 3
+_ATTENTION_GAIN = 150.0
+_MASKS = 4
 """Masks of a photo that a step learns from."""
 _WIDTH = 128
 
@@ -93,6 +95,21 @@ def _learning_backbone(network: nn.Module) -> nn.Module:
             network.set_submodule(name, nn.BatchNorm2d(len(module.weight)))
     network.requires_grad_(True)  # transformers freezes a ResNet
     return network
+
+
+def of_mask2former(runs: Path, _scenes: Scenes) -> tuple[dict[str, Tensor], float]:
+    """The backbone that mini-mask2former's run has by now, and the seconds of that run."""
+    path = runs / "mini-mask2former" / "checkpoint.pt"
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing: run python -m training.mini_mask2former first")
+    state = torch.load(path, weights_only=True)
+    prefix = "shipped.model.pixel_level_module.encoder."
+    weights = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state["averaged"].items()
+        if name.startswith(prefix)
+    }
+    return weights, state["seconds"]
 
 
 def network(weights: dict[str, Tensor]) -> nn.Module:
@@ -232,6 +249,7 @@ RECIPE = Recipe(
         "layers of width 128 over stride 16, 20 object queries, a ResNet of three stages."
     ),
     plan=PLAN,
+    backbone=of_mask2former,
     network=network,
     losses=losses,
     features=features,

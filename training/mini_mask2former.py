@@ -22,14 +22,14 @@ from training.scenes import NAMES, Batch
 from training.sets import Match, class_cost, class_loss, mask_cost, mask_loss, match
 
 PLAN = Plan(
-    steps=2400,
+    steps=1700,
     learning_rate=8e-4,
     warm_up=60,
     backbone="model.pixel_level_module.encoder",
     backbone_times=3.0,
     stages=(
-        Stage(until=0.72, size_px=128, batch=4, more=16),
-        Stage(until=0.9, size_px=192, batch=4),
+        Stage(until=0.74, size_px=128, batch=4, more=16),
+        Stage(until=0.86, size_px=192, batch=4),
         Stage(until=1.0, size_px=256, batch=4),
     ),
 )
@@ -126,6 +126,7 @@ RECIPE = Recipe(
         "ResNet of four stages."
     ),
     plan=PLAN,
+    backbone=backbone.trained,
     network=network,
     losses=losses,
     features=features,

@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from training import backbone
 from training.card import write_card
 from training.run import Losses, Plan, Run, Stage
 from training.scenes import SIZE_PX, Batch, Scenes
@@ -31,6 +30,8 @@ class Recipe:
     plan: Plan
     network: Callable[[dict[str, Tensor]], nn.Module]
     """A fresh network over the weights of a backbone; ``shipped`` is its part that is shipped."""
+    backbone: Callable[[Path, Scenes], tuple[dict[str, Tensor], float]]
+    """Its weights, and the seconds that they took, given the folder of all runs."""
     losses: Callable[[Any, Batch], Losses]
     """What is minimised."""
     features: Callable[[Any, Tensor], Sequence[Tensor]]
@@ -52,7 +53,7 @@ def main(recipe: Recipe) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(recipe.plan.seed)
     scenes = Scenes(options.runs / "scenes", options.scenes)
-    weights, backbone_seconds = backbone.trained(options.runs / "backbone", scenes)
+    weights, backbone_seconds = recipe.backbone(options.runs, scenes)
     network = recipe.network(weights)
     plan = replace(recipe.plan, steps=options.steps)
     run = Run(network, plan, options.runs / recipe.name)
