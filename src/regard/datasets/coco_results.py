@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
+from regard.datasets.run_lengths import runs_of, uncompressed
 from regard.segmentation.categories import Categories
 from regard.segmentation.instances import Instances
 
@@ -35,9 +35,4 @@ def run_lengths(mask: Tensor) -> dict[str, Any]:
     >>> run_lengths(torch.tensor([[True, False], [True, False]]))
     {'size': [2, 2], 'counts': [0, 2, 2]}
     """
-    flat = mask.numpy().T.reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    if flat.size and flat[0]:
-        counts = [0, *counts]
-    return {"size": list(mask.shape), "counts": counts}
+    return uncompressed(runs_of(mask.numpy()))
