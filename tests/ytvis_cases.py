@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.datasets.run_lengths import compressed, runs_of, uncompressed
+from regard.datasets.rle import encode_mask, run_lengths
 
 SIZE_HW = (360, 480)
 CATEGORIES = [{"id": 3, "name": "fish"}, {"id": 7, "name": "eel"}, {"id": 9, "name": "crab"}]
@@ -27,11 +27,10 @@ def random_case(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             row = {"id": len(annotations) + 1, "video_id": video + 1}
             row |= {"category_id": _category(draw), "iscrowd": int(draw.random() < 0.15)}
             masks = [_mask(box) for box in boxes]
-            row["segmentations"] = [None if m is None else uncompressed(runs_of(m)) for m in masks]
+            row["segmentations"] = [None if m is None else _listed(m) for m in masks]
             row["areas"] = [None if m is None else int(m.sum()) for m in masks]
             annotations.append(row)
-            for _ in range(1 + int(draw.random() * 4)):
-                results.append(_near(draw, row, boxes))
+            results += [_near(draw, row, boxes) for _ in range(1 + int(draw.random() * 4))]
         for _ in range(int(draw.random() * 3)):
             row = {"video_id": video + 1, "category_id": _category(draw)}
             results.append(_near(draw, row, _boxes(draw, frames)))
@@ -67,7 +66,7 @@ def _near(draw: random.Random, row: dict[str, Any], boxes: list[Any]) -> dict[st
         "video_id": row["video_id"],
         "category_id": category,
         "score": int(1 + draw.random() * 20) / 20,
-        "segmentations": [None if m is None else compressed(runs_of(m)) for m in masks],
+        "segmentations": [None if m is None else encode_mask(m) for m in masks],
     }
 
 
@@ -78,3 +77,8 @@ def _mask(box: Any) -> np.ndarray | None:
     mask = np.zeros(SIZE_HW, bool)
     mask[y : y + height, x : x + width] = True
     return mask
+
+
+def _listed(mask: np.ndarray) -> dict[str, Any]:
+    """As annotations are: run lengths as a list."""
+    return {"size": list(mask.shape), "counts": run_lengths(mask)}

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from regard.datasets.run_lengths import runs_of, uncompressed
+from regard.datasets import rle
 from regard.segmentation.categories import Categories
 from regard.segmentation.instances import Instances
 
@@ -35,4 +35,4 @@ def run_lengths(mask: Tensor) -> dict[str, Any]:
     >>> run_lengths(torch.tensor([[True, False], [True, False]]))
     {'size': [2, 2], 'counts': [0, 2, 2]}
     """
-    return uncompressed(runs_of(mask.numpy()))
+    return {"size": list(mask.shape), "counts": rle.run_lengths(mask.numpy())}

@@ -18,7 +18,8 @@ import numpy as np
 
 from regard.datasets.json_files import read_json
 from regard.datasets.polygons import polygon_runs
-from regard.datasets.run_lengths import LARGEST_PIXELS, MaskRuns, read_runs
+from regard.datasets.rle import PIXEL_LIMIT
+from regard.datasets.run_lengths import MaskRuns, read_runs
 from regard.errors import FormatError
 
 VideoId = int | str
@@ -191,7 +192,7 @@ def _track(
         category_id=_whole(row, "category_id"),
         score=1.0 if score is None else score,
         is_crowd=score is None and bool(row.get("iscrowd", 0)),
-        row=row.get("refiner_id", row.get("row")),
+        row=_row(row),
         where=where,
         size_hw=video.size_hw,
         segmentations=masks,
@@ -218,7 +219,7 @@ def _video(entry: Mapping[str, Any]) -> TruthVideo:
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise ValueError(f"video {entry['id']!r} has no list of file_names")
     size_hw = (_whole(entry, "height"), _whole(entry, "width"))
-    if min(size_hw) < 1 or math.prod(size_hw) > LARGEST_PIXELS:
+    if min(size_hw) < 1 or math.prod(size_hw) > PIXEL_LIMIT:
         raise ValueError(f"video {entry['id']!r} has frames of {size_hw[0]} x {size_hw[1]} pixels")
     return TruthVideo(id=_id(entry, "id"), size_hw=size_hw, file_names=tuple(names))
 
@@ -241,6 +242,12 @@ def _whole(entry: Mapping[str, Any], key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{key} is {value!r}, expected a whole number")
     return value
+
+
+def _row(entry: Mapping[str, Any]) -> int | None:
+    """Results of the DVIS attention pipeline call it refiner_id."""
+    key = "refiner_id" if "refiner_id" in entry else "row"
+    return None if entry.get(key) is None else _whole(entry, key)
 
 
 def _score(value: Any) -> float:

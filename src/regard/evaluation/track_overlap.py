@@ -14,7 +14,7 @@ import numpy as np
 
 from regard.datasets.run_lengths import MaskRuns
 from regard.datasets.ytvis_tracks import MaskTrack, mean_area_px
-from regard.evaluation.matching import Flags, Floats
+from regard.evaluation.matching import Floats
 
 Overlap = Literal["volume", "frame mean"]
 """How two tracks are compared over a video; see the module."""
@@ -29,12 +29,8 @@ class TrackOverlap:
     shared_px: Floats
     """(found, true, frames)"""
     areas_px: Floats
-    """(found, frames); 0 where absent."""
+    """(found, frames); 0 where absent, as with an empty mask."""
     true_areas_px: Floats
-    """(true, frames)"""
-    present: Flags
-    """(found, frames), whether there is a mask."""
-    true_present: Flags
     """(true, frames)"""
     mean_areas_px: Floats
     """(found,), over the frames with a mask."""
@@ -43,7 +39,7 @@ class TrackOverlap:
 
     @property
     def unions_px(self) -> Floats:
-        """(found, true, frames)"""
+        """Pixels of either, (found, true, frames)."""
         return self.areas_px[:, None] + self.true_areas_px[None] - self.shared_px
 
     def of_frames(self) -> Floats:
@@ -54,8 +50,8 @@ class TrackOverlap:
         """Overlap over the whole video, (found, true)."""
         if overlap == "volume":
             return _ratio(self.shared_px.sum(-1), self.unions_px.sum(-1))
-        absent = ~self.present[:, None] & ~self.true_present[None]
-        return np.asarray(np.where(absent, 1.0, self.of_frames()).mean(-1))
+        agreed = self.unions_px == 0  # both are absent
+        return np.asarray(np.where(agreed, 1.0, self.of_frames()).mean(-1))
 
 
 def compare(found: Sequence[MaskTrack], true: Sequence[MaskTrack], frames: int) -> TrackOverlap:
@@ -83,8 +79,6 @@ def compare(found: Sequence[MaskTrack], true: Sequence[MaskTrack], frames: int) 
         shared_px=shared,
         areas_px=_areas(masks, frames),
         true_areas_px=_areas(true_masks, frames),
-        present=_present(masks, frames),
-        true_present=_present(true_masks, frames),
         mean_areas_px=_means(found, masks),
         true_mean_areas_px=_means(true, true_masks),
     )
@@ -96,11 +90,6 @@ _Masks = Sequence[Sequence[MaskRuns | None]]
 def _areas(masks: _Masks, frames: int) -> Floats:
     rows = [[0.0 if each is None else float(each.area_px) for each in of] for of in masks]
     return np.array(rows, dtype=np.float64).reshape(len(masks), frames)
-
-
-def _present(masks: _Masks, frames: int) -> Flags:
-    rows = [[each is not None for each in of] for of in masks]
-    return np.array(rows, dtype=bool).reshape(len(masks), frames)
 
 
 def _means(tracks: Sequence[MaskTrack], masks: _Masks) -> Floats:
