@@ -3,31 +3,65 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from regard.cli.terminal import table_console
-from regard.errors import FormatError
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from regard.cli.terminal import complain, table_console
+from regard.errors import FormatError, InputError
 
 
-def evaluate(predictions: Path, truth: Path, /, *, per_class: bool = False) -> None:
-    """Measure predictions in COCO's formats against ground truth.
+def evaluate(
+    predictions: Path,
+    truth: Path | None = None,
+    /,
+    *,
+    annotations: Path | None = None,
+    per_class: bool = False,
+    threshold: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.3,
+    out: Path | None = None,
+) -> None:
+    """Measure predictions for photos or videos against ground truth.
 
     Panoptic predictions (a JSON beside its PNGs) are measured by PQ, SQ and RQ; a list of results
-    with boxes or masks by COCO's average precision.
+    with boxes or masks by COCO's average precision; a run over videos, or its results.json, by
+    average precision of tracks as YouTube-VIS measures it, frame by frame, and by identities.
 
     Parameters
     ----------
     predictions
-        A panoptic JSON, or a JSON list of results.
+        A panoptic JSON, a JSON list of results, or the folder of a run over videos.
     truth
-        COCO's panoptic or instances JSON for the same pictures.
+        COCO's panoptic or instances JSON for the same pictures, or the annotated YTVIS JSON.
+    annotations
+        The same, by name.
     per_class
-        Also list every class (panoptic only).
+        Also list every class (panoptic and videos).
+    threshold
+        Least score of tracks that count for identities (videos).
+    out
+        JSON file for all numbers (videos).
     """
-    if _is_list(predictions):
+    given = [path for path in (truth, annotations) if path is not None]
+    if len(given) != 1:
+        raise InputError(f"{len(given)} files of ground truth; give one, by --annotations FILE")
+    (truth,) = given
+    if predictions.is_dir() or (_is_list(predictions) and _is_of_videos(truth)):
+        _print_videos(predictions, truth, per_class, threshold, out)
+    elif out is not None:
+        raise InputError("--out is for results of videos; tables of photos go to the terminal")
+    elif _is_list(predictions):
         _print_average_precision(predictions, truth)
     else:
         _print_panoptic(predictions, truth, per_class)
+
+
+def _is_of_videos(truth: Path) -> bool:
+    try:
+        return b'"videos"' in truth.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{truth} cannot be read: {error}; expected a JSON file") from error
 
 
 def _is_list(path: Path) -> bool:
@@ -77,6 +111,70 @@ def _print_average_precision(predictions: Path, truth: Path) -> None:
         found["mask"] = average_precision(predictions, truth, "segm").values
     table = [(name, *(_percent(values[name]) for values in found.values())) for name in NAMES]
     _print_table("", ("", *found), table)
+
+
+def _print_videos(
+    predictions: Path, truth: Path, per_class: bool, threshold: float, out: Path | None
+) -> None:
+    from regard.evaluation.average_precision import NAMES
+    from regard.evaluation.videos import evaluate_videos
+
+    found = evaluate_videos(_results_of(predictions), truth, threshold=threshold)
+    if out is not None:
+        from regard.datasets.json_files import write_json
+
+        write_json(out, found.to_json())
+    kinds = (found.video, found.frame_mean, found.frame)
+    title = f"{found.videos} videos, {found.results} results"
+    if found.other_classes:
+        title += f", {found.other_classes} of classes that are not annotated"
+    rows = [(name, *(_percent(kind.values[name]) for kind in kinds)) for name in NAMES]
+    _print_table(title, ("", "video", "mean of frames", "frame by frame"), rows)
+    if per_class:
+        columns = ("class", *NAMES)
+        by_class = [
+            (name, *(_percent(found.video.by_category[number][key]) for key in NAMES))
+            for number, name in found.categories.items()
+        ]
+        _print_table("over whole videos", columns, by_class)
+    who, steady = found.identity, found.consistency
+    _print_table(
+        f"identities, of tracks with a score of {threshold:g} or more",
+        ("MOTA", "MOTP", "IDF1", "switches", "fragments", "objects", "predictions", "matched"),
+        [
+            (
+                *map(_percent, (who.mota, who.motp, who.idf1)),
+                *map(str, (who.switches, who.fragments, who.objects, who.predictions)),
+                str(who.matched),
+            )
+        ],
+    )
+    _print_table(
+        "tracks and the objects that are theirs",
+        ("pairs", "overlap", "stability", "completeness", "breaks a track"),
+        [
+            (
+                str(len(steady.pairs)),
+                *(_percent(steady.mean(name)) for name in ("overlap", "stability", "completeness")),
+                f"{steady.mean('breaks'):.2f}" if steady.pairs else "none",
+            )
+        ],
+    )
+
+
+def _results_of(predictions: Path) -> Path:
+    """The result file of a run, after a word about videos that it lacks."""
+    if not predictions.is_dir():
+        return predictions
+    from regard.runs import open_run
+
+    run = open_run(predictions)
+    if run.failed:
+        complain(
+            f"{len(run.failed)} videos of {predictions} failed and count as without predictions: "
+            + ", ".join(list(run.failed)[:8])
+        )
+    return predictions / "inference" / "results.json"
 
 
 def _percent(share: float) -> str:

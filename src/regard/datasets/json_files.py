@@ -1,10 +1,11 @@
-"""JSON of unknown origin, read so that a hostile file ends in one error."""
+"""JSON files: of unknown origin, read so that a hostile one ends in one error; written whole."""
 
 import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from regard.errors import FormatError
+from regard.atomic import write_atomically
+from regard.errors import FormatError, MediaError
 
 LIMIT_BYTES = 2 * 2**30
 
@@ -24,6 +25,20 @@ def read_json(path: Path, limit_bytes: int = LIMIT_BYTES) -> Any:
         raise FormatError(f"{path} cannot be read as JSON: it is nested too deeply") from error
     except (OSError, ValueError) as error:
         raise FormatError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write a JSON file; it appears whole or not at all, and equal content gives equal bytes.
+
+    Raises:
+        MediaError: The folder is missing or not writable, or the disk is full.
+    """
+    data = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    try:
+        write_atomically(path, data.encode())
+    except OSError as error:
+        raise MediaError(f"cannot write {str(path)!r}: {error.strerror}") from error
+    return path
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,5 +1,7 @@
 """Everything that a result file of a video data set is measured by, in one call."""
 
+import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,9 @@ from regard.evaluation.track_precision import frame_precision, video_precision
 
 DEFAULT_THRESHOLD = 0.3
 """Score from which on a predicted track counts for identities and consistency."""
+
+CONSISTENCY_NAMES = ("overlap", "stability", "completeness", "breaks")
+"""Numbers of `Pair` that have a mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,26 @@ class VideoEvaluation:
     """Least score of the tracks below."""
     identity: Identity
     consistency: Consistency
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers; null where there is none."""
+        kinds = {"video": self.video, "frame_mean": self.frame_mean, "frame": self.frame}
+        return {
+            "videos": self.videos,
+            "results": self.results,
+            "results_of_other_classes": self.other_classes,
+            "average_precision": {name: _told(kind.values) for name, kind in kinds.items()},
+            "classes": [
+                {"category_id": number, "category": name}
+                | {kind: _told(of.by_category[number]) for kind, of in kinds.items()}
+                for number, name in self.categories.items()
+            ],
+            "threshold": self.threshold,
+            "identity": dataclasses.asdict(self.identity)
+            | _told({name: getattr(self.identity, name) for name in ("mota", "motp", "idf1")}),
+            "consistency": _told({name: self.consistency.mean(name) for name in CONSISTENCY_NAMES}),
+            "pairs": [_told(dataclasses.asdict(pair)) for pair in self.consistency.pairs],
+        }
 
 
 def evaluate_videos(
@@ -79,3 +104,11 @@ def evaluate_videos(
         identity=identity(looked_at),
         consistency=consistency(looked_at),
     )
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON, which has no NaN."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in values.items()
+    }
