@@ -44,9 +44,7 @@ class Pairs:
         return len(self.batch)
 
 
-def match(
-    logits: Tensor, masks: Tensor, objects: Objects, *, free: Tensor | None = None
-) -> Pairs:
+def match(logits: Tensor, masks: Tensor, objects: Objects, *, free: Tensor | None = None) -> Pairs:
     """Pairs of least cost, each object with a query of its own.
 
     Args:

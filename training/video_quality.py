@@ -29,9 +29,7 @@ def average_precision(found: Iterable[Instance], true: Iterable[Instance]) -> di
     by_threshold = np.zeros(len(_THRESHOLDS))
     labels = sorted({instance.label for instance in true})
     for label in labels:
-        of_label = sorted(
-            (one for one in found if one.label == label), key=lambda one: -one.score
-        )
+        of_label = sorted((one for one in found if one.label == label), key=lambda one: -one.score)
         wanted = [one for one in true if one.label == label]
         overlaps = np.array([[overlap(one, other) for other in wanted] for one in of_label])
         for place, threshold in enumerate(_THRESHOLDS):

@@ -16,8 +16,11 @@ from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.video_attention import VideoAttention
 from regard.recording import Recording
 
-FINEST_LAYERS = (6, 7, 8)
-"""The last layers of the predictor: one look at each level."""
+
+def last_looks(model: DvisDaq) -> tuple[int, ...]:
+    """The last layers of the predictor, one for each level: 6, 7 and 8 of upstream's nine."""
+    count = len(model.sem_seg_head.predictor.transformer_ffn_layers)
+    return tuple(range(max(0, count - len(LEVEL_STRIDES_PX)), count))
 
 
 def record_video(
@@ -27,7 +30,7 @@ def record_video(
     view: ViewTransform,
     *,
     keep: Keep = "predicted",
-    layers: Sequence[int] = FINEST_LAYERS,
+    layers: Sequence[int] | None = None,
 ) -> VideoAttention:
     """What a model says about a video, and where it looks.
 
@@ -37,13 +40,13 @@ def record_video(
         settings: As for `run_video`.
         view: Where the input's pixels lie on a frame; of `prepare_frame`.
         keep: See `Keep`.
-        layers: Layers of the predictor to keep; by default the last three, one for each level.
+        layers: Layers of the predictor to keep; `last_looks` by default.
 
     Raises:
         SelectionError: A layer or way of keeping that does not exist.
         MediaError: As for `run_video`.
     """
-    layers = tuple(sorted(set(layers)))
+    layers = tuple(sorted(set(last_looks(model) if layers is None else layers)))
     _check(model, keep, layers)
     watcher = Watcher(view, keep, layers)
     with record(model, _PATTERNS[keep], keep="qk", each=watcher.each) as recording:
@@ -69,7 +72,7 @@ _PATTERNS: dict[Keep, str] = {
 
 
 def frame_bytes(
-    model: DvisDaq, view: ViewTransform, keep: Keep, layers: Sequence[int] = FINEST_LAYERS
+    model: DvisDaq, view: ViewTransform, keep: Keep, layers: Sequence[int] | None = None
 ) -> int:
     """About how many bytes a recording takes for each frame, told before the run.
 
@@ -80,6 +83,7 @@ def frame_bytes(
     Raises:
         SelectionError: A layer or way of keeping that does not exist.
     """
+    layers = last_looks(model) if layers is None else layers
     _check(model, keep, layers)
     queries, channels = model.learned_queries.shape
     if keep == "all":
