@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from regard.datasets.rle import encode_mask, run_lengths
+from regard.datasets.rle import encode_mask
+from regard.datasets.run_lengths import run_lengths
 
 SIZE_HW = (360, 480)
 CATEGORIES = [{"id": 3, "name": "fish"}, {"id": 7, "name": "eel"}, {"id": 9, "name": "crab"}]
@@ -27,7 +28,7 @@ def random_case(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             row = {"id": len(annotations) + 1, "video_id": video + 1}
             row |= {"category_id": _category(draw), "iscrowd": int(draw.random() < 0.15)}
             masks = [_mask(box) for box in boxes]
-            row["segmentations"] = [None if m is None else _listed(m) for m in masks]
+            row["segmentations"] = [None if m is None else run_lengths(m) for m in masks]
             row["areas"] = [None if m is None else int(m.sum()) for m in masks]
             annotations.append(row)
             results += [_near(draw, row, boxes) for _ in range(1 + int(draw.random() * 4))]
@@ -77,8 +78,3 @@ def _mask(box: Any) -> np.ndarray | None:
     mask = np.zeros(SIZE_HW, bool)
     mask[y : y + height, x : x + width] = True
     return mask
-
-
-def _listed(mask: np.ndarray) -> dict[str, Any]:
-    """As annotations are: run lengths as a list."""
-    return {"size": list(mask.shape), "counts": run_lengths(mask)}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from regard.clips.clip import ClipAttention
-from regard.clips.files import run_lengths, save
+from regard.clips.files import save
 from regard.clips.pictures import draw_instance, outlined
 from regard.errors import MediaError
 from regard.recording import Recording
@@ -40,11 +40,6 @@ def decoded(stored: dict[str, list[int]] | None, size_hw: tuple[int, int]) -> np
     assert tuple(stored["size"]) == size_hw
     values = np.arange(len(stored["counts"])) % 2 == 1
     return np.repeat(values, stored["counts"]).reshape(size_hw[::-1]).T
-
-
-def test_run_lengths_go_down_the_columns() -> None:
-    mask = np.array([[True, False], [True, True]])
-    assert run_lengths(mask) == {"size": [2, 2], "counts": [0, 2, 1, 1]}
 
 
 def test_the_film_has_every_frame_at_half_the_rate(found: ClipAttention, folder: Path) -> None:

@@ -41,7 +41,7 @@ app.command(
     usage="Usage: regard caption --model PTH --infos PKL [--features DIR | --cnn FILE] PHOTO...",
 )
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
-app.command(video, usage="Usage: regard video --model FILE [OPTIONS] CLIP...")
+app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
 for command in (layers, models, demo, evaluate, zoo):
     app.command(command)
 

@@ -18,12 +18,13 @@ def video(
     clips: Annotated[list[Path], Parameter(name="CLIP", consume_multiple=True)],
     /,
     *,
-    model: Path,
+    model: str,
+    online: Annotated[bool | None, Parameter(negative="--offline", show_default=False)] = None,
     config: Path | None = None,
     frames: str = ":",
     instances: Annotated[int, Parameter(validator=Number(gte=0))] = 3,
     keep: Literal["predicted", "all", "maps"] = "predicted",
-    layers: Annotated[list[int], Parameter(consume_multiple=True)] = [6, 7, 8],  # noqa: B006
+    layers: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
     mixing: Literal["weighted", "top", "rollout"] = "weighted",
     temporal: Annotated[bool, Parameter(show_default=False)] = False,
     unmasked: Annotated[bool, Parameter(show_default=False)] = False,
@@ -44,9 +45,14 @@ def video(
     clips
         Video files, or folders of frames.
     model
-        Official DVIS-DAQ checkpoint, .pth or .safetensors.
+        mini-dvis-daq, which is shipped; or an official DVIS-DAQ checkpoint, .pth, .pkl or
+        .safetensors.
+    online
+        Leave out the refiner, so that each frame is decided without those after it; --offline
+        demands one. By default the model runs as it comes.
     config
-        The model's YAML file of upstream; without it the settings of the OVIS models hold.
+        The model's YAML file of upstream; without it the settings that come with the model hold,
+        or those of the OVIS models.
     frames
         Which frames: START:STOP or START:STOP:STEP, counted from 0.
     instances
@@ -55,8 +61,8 @@ def video(
         "predicted": what the found instances looked with; "all": every attention call; "maps":
         finished maps on disk, for long videos.
     layers
-        Layers of the predictor that are kept and averaged over: of 0 to 8 with strides 32, 16, 8,
-        32, ...
+        Layers of the predictor that are kept and averaged over, with strides 32, 16, 8, 32, ...;
+        by default the last three, 6 to 8 of upstream's models.
     mixing
         How an instance mixes the object queries of a frame: by its tracker's weights, the best
         one alone, or by rollout over the tracker's layers.
@@ -67,7 +73,7 @@ def video(
     classes
         YTVIS JSON file that names the model's classes.
     short_side_px
-        Short side of what the model sees; 480 where the config says nothing else.
+        Short side of what the model sees; 480 where neither config nor model says another.
     colormap
         Any matplotlib colour map.
     out
@@ -82,14 +88,14 @@ def video(
     from regard.clips.clip import video as look_at
     from regard.clips.files import save
     from regard.media.ytvis import read_class_names
-    from regard.models.dvis_daq.checkpoint import load
+    from regard.models.dvis_daq.pretrained import pretrained
     from regard.models.dvis_daq.settings import Settings
 
-    settings = Settings() if config is None else Settings.from_yaml(config)
+    loaded = pretrained(model, online=online)
+    settings = loaded.settings if config is None else Settings.from_yaml(config)
     if short_side_px is not None:
         settings = settings.updated(short_side_px=short_side_px)
-    names = () if classes is None else read_class_names(classes)
-    network = load(model)
+    names = loaded.class_names if classes is None else read_class_names(classes)
     options: dict[str, Any] = {"mixing": mixing} if mixing != "weighted" else {}
     options |= {"temporal": True} if temporal else {}
     options |= {"masked": False} if unmasked else {}
@@ -100,7 +106,7 @@ def video(
                 _Progress(clip) as progress,
                 look_at(
                     clip,
-                    model=network,
+                    model=loaded.network,
                     settings=settings,
                     frames=wanted,
                     keep=keep,

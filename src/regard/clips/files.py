@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from regard import __version__
 from regard.atomic import write_atomically
 from regard.clips.clip import ClipAttention
-from regard.clips.pictures import Mask, draw_instance
+from regard.clips.pictures import draw_instance
+from regard.datasets.run_lengths import run_lengths
 from regard.errors import MediaError
 from regard.media.animation import mp4_bytes
 
@@ -93,14 +92,6 @@ def results(clip: ClipAttention) -> list[dict[str, Any]]:
         }
         for index, detection in enumerate(clip.instances)
     ]
-
-
-def run_lengths(mask: Mask) -> dict[str, Any]:
-    """A mask as COCO's uncompressed run lengths, down the columns, starting with zeros."""
-    flat = mask.T.reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
 
 
 def importance_csv(clip: ClipAttention, index: int) -> bytes:

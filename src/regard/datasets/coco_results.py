@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from torch import Tensor
-
-from regard.datasets import rle
+from regard.datasets.run_lengths import run_lengths
 from regard.segmentation.categories import Categories
 from regard.segmentation.instances import Instances
 
@@ -23,16 +21,6 @@ def coco_results(
             "score": round(float(instances.scores[i]), 6),
         }
         if instances.masks is not None:
-            row["segmentation"] = run_lengths(instances.masks[i])
+            row["segmentation"] = run_lengths(instances.masks[i].numpy())
         rows.append(row)
     return rows
-
-
-def run_lengths(mask: Tensor) -> dict[str, Any]:
-    """A mask as COCO's uncompressed run lengths, down the columns, starting with zeros.
-
-    >>> import torch
-    >>> run_lengths(torch.tensor([[True, False], [True, False]]))
-    {'size': [2, 2], 'counts': [0, 2, 2]}
-    """
-    return {"size": list(mask.shape), "counts": rle.run_lengths(mask.numpy())}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.datasets.run_lengths import MaskRuns, read_runs
+from regard.datasets.mask_runs import MaskRuns, read_runs
 from regard.errors import MissingDependency
 
 

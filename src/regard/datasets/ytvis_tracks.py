@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from regard.datasets.json_files import read_json
+from regard.datasets.mask_runs import MaskRuns, read_runs
 from regard.datasets.polygons import polygon_runs
 from regard.datasets.rle import PIXEL_LIMIT
-from regard.datasets.run_lengths import MaskRuns, read_runs
 from regard.errors import FormatError
 
 VideoId = int | str

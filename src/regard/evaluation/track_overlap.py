@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from regard.datasets.run_lengths import MaskRuns
+from regard.datasets.mask_runs import MaskRuns
 from regard.datasets.ytvis_tracks import MaskTrack, mean_area_px
 from regard.evaluation.matching import Floats
 

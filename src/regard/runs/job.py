@@ -11,7 +11,7 @@ from regard.media.frame_files import FrameFiles
 from regard.media.frames import EVERY_FRAME, FrameRange, Video
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.preparation import view_of
-from regard.models.dvis_daq.record_video import FINEST_LAYERS, frame_bytes
+from regard.models.dvis_daq.record_video import frame_bytes
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
 from regard.runs.folder import write_sealed
@@ -41,7 +41,7 @@ class Job:
     settings: Settings
     wanted: FrameRange = EVERY_FRAME
     keep: Keep = "predicted"
-    layers: Sequence[int] = FINEST_LAYERS
+    layers: Sequence[int] | None = None
     device: str = "cpu"
 
     def bytes_of(self, video: Video) -> int:

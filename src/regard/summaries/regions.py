@@ -27,8 +27,8 @@ from regard.analysis.region_attention import (
     weighted_mean,
 )
 from regard.datasets.json_files import read_json
+from regard.datasets.mask_runs import read_runs
 from regard.datasets.polygons import polygon_runs
-from regard.datasets.run_lengths import read_runs
 from regard.datasets.ytvis_tracks import read_truth
 from regard.errors import FormatError
 from regard.runs import RecordedInstance, RecordedVideo
