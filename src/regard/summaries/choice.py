@@ -1,4 +1,4 @@
-"""Which instances of a video are summed up."""
+"""Which instances and object queries of a video are summed up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ class Choice:
     """Those of one class, by name or number."""
     track: int | None = None
     """Those that are this track."""
+    queries: Sequence[int] = ()
+    """Object queries, besides."""
 
     def of(self, video: RecordedVideo) -> list[tuple[int, RecordedInstance]]:
         """Places and instances of a video, best first.

@@ -24,6 +24,10 @@ class Match:
     is_right: bool
     """Whether it is of the class that the instance is said to be."""
 
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a summary."""
+        return {"index": self.object, "overlap": self.overlap, "is_right": self.is_right}
+
 
 class Objects:
     """Annotated objects of one video, in the frames that were run.

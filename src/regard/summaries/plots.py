@@ -16,6 +16,7 @@ from regard import render
 from regard.analysis.divergence import PermutationTest
 from regard.analysis.frame_importance import by_importance, frames_to_reach, shares
 from regard.render import style
+from regard.render.picture import clean
 from regard.summaries.tracker import Weights
 
 BLUE, ORANGE, GREEN, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#1c1c20"
@@ -69,7 +70,7 @@ def plot_importance(
         axes.plot(*_only(values, lives), color=BLUE, lw=1.8, label="instance lives", zorder=3)
         if not lives.all():
             lost = np.convolve(~lives, [1, 1, 1], "same") > 0
-            dotted = {"ls": (0, (1, 1.2)), "label": "outside of its life: remembered, not seen"}
+            dotted = {"ls": (0, (1, 1.2)), "label": "outside its life"}
             axes.plot(*_only(values, lost), color=ORANGE, lw=1.6, zorder=2, **dotted)
         _frames(axes, len(values))
         axes.set(ylabel="importance (% of all frames)", ylim=(0, None))
@@ -117,6 +118,7 @@ def plot_sorted(
                 xytext=(4, -9),
                 textcoords="offset points",
                 fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
         sums.set(xlabel="frames, most important first", ylabel="sum so far (%)", ylim=(0, 104))
         sums.set_xlim(0.5, len(values) + 0.5)
@@ -145,8 +147,10 @@ def plot_comparison(
         axes = figure.subplots()
         _shade(axes, annotated, len(own))
         _even_line(axes, len(own))
-        axes.plot(100 * shares(own), color=BLUE, lw=1.8, label=names[0], zorder=3)
-        axes.plot(100 * shares(other), color=ORANGE, lw=1.8, ls="--", label=names[1], zorder=3)
+        axes.plot(100 * shares(own), color=BLUE, lw=1.8, label=clean(names[0]), zorder=3)
+        axes.plot(
+            100 * shares(other), color=ORANGE, lw=1.8, ls="--", label=clean(names[1]), zorder=3
+        )
         _frames(axes, len(own))
         axes.set(ylabel="importance (% of all frames)", ylim=(0, None))
         _titled(figure, axes, title)
@@ -188,7 +192,7 @@ def plot_tracker(cross: Weights, *, title: str, frames: int) -> bytes:
         bar = figure.colorbar(drawn, ax=grid, shrink=0.8, pad=0.015)
         bar.set_label("weight (grey: no query)")
         bar.outline.set_visible(False)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        figure.suptitle(clean(title), x=0.01, ha="left", fontsize=11)
         return save()
 
 
@@ -216,7 +220,7 @@ def plot_divergences(divergences: Mapping[str, float], *, names: tuple[str, str]
         axes = figure.subplots()
         places = np.arange(len(ordered))[::-1]
         axes.barh(places, [value for _, value in ordered], color=BLUE, height=0.75)
-        axes.set_yticks(places, [f"video {video}" for video, _ in ordered])
+        axes.set_yticks(places, [clean(f"video {video}") for video, _ in ordered])
         mean = float(np.mean([value for _, value in ordered]))
         axes.axvline(mean, color=ORANGE, lw=1.4, ls="--", label=f"mean {mean:.4g}")
         axes.set(xlabel="Jensen-Shannon divergence (bits)", ylim=(-0.7, len(ordered) - 0.3))
@@ -246,7 +250,7 @@ def _figure(width_inches: float, height_inches: float) -> Any:
 
 def _titled(figure: Any, axes: Any, title: str) -> None:
     """Title, and a legend above the plot where there is something to tell apart."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure.suptitle(clean(title), x=0.01, ha="left", fontsize=11)
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         axes.legend(

@@ -12,12 +12,14 @@ in pixels of the original frames. ``box_xyxy`` holds for every frame, the others
 the source; without ``video`` a region is in every video. Several of one name are one region.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from regard.analysis.region_attention import (
     Mask,
@@ -27,17 +29,21 @@ from regard.analysis.region_attention import (
     weighted_mean,
 )
 from regard.datasets.json_files import read_json
-from regard.datasets.mask_runs import read_runs
+from regard.datasets.mask_runs import MaskRuns, read_runs
 from regard.datasets.polygons import polygon_runs
 from regard.datasets.ytvis_tracks import read_truth
-from regard.errors import FormatError
+from regard.errors import FormatError, SelectionError
 from regard.runs import RecordedInstance, RecordedVideo
 from regard.summaries.objects import Objects
 
 OWN_MASK = "own mask"
 OBJECT = "annotated object"
 OTHER_OBJECTS = "other annotated objects"
+ANY_OBJECT = "annotated objects"
 """Regions that need no file."""
+
+Place = Callable[[int], Mask | None]
+"""The mask of a region in a frame of the run; None where it is not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,14 +101,14 @@ def read_regions(path: Path) -> list[Region]:
     return [_region(row, f"{path}, region {number}") for number, row in enumerate(rows)]
 
 
-def region_summary(
+def instance_regions(
     video: RecordedVideo,
     instance: RecordedInstance,
     regions: Sequence[Region],
     objects: Objects | None,
     frame_weights: Sequence[float] | None,
 ) -> dict[str, Any]:
-    """Attention of an instance within each region, frame by frame and on the whole.
+    """Attention of an instance within its mask, annotated objects and regions of a file.
 
     Args:
         video: Of a run.
@@ -114,43 +120,82 @@ def region_summary(
     Raises:
         SelectionError: The attention was not kept, or the run does not say where it lies.
     """
-    places = _places(video, instance, regions, objects)
-    measured: dict[str, list[tuple[int, RegionAttention]]] = {name: [] for name in places}
-    for frame in instance.life:
-        heat = video.heat(instance.row, frame)
-        if heat is None:
-            continue
-        values = heat.numpy()
-        for name, mask_of in places.items():
-            mask = mask_of(frame)
-            if mask is not None:
-                measured[name].append((frame, region_attention(values, mask)))
-    return {name: _told(found, frame_weights) for name, found in measured.items()}
-
-
-def _places(
-    video: RecordedVideo,
-    instance: RecordedInstance,
-    regions: Sequence[Region],
-    objects: Objects | None,
-) -> dict[str, Callable[[int], Mask | None]]:
-    """For each name the mask of a frame of the run."""
-    found: dict[str, Callable[[int], Mask | None]] = {
-        OWN_MASK: lambda frame: instance.masks(frame) if instance.rles[frame] else None
-    }
+    match = None if objects is None else objects.match(instance)
+    places = _of_file(video, regions)
+    places[OWN_MASK] = lambda frame: instance.masks(frame) if instance.rles[frame] else None
     if objects is not None:
-        match = objects.match(instance)
         masks = [track.masks() for track in objects.tracks]
         own = [] if match is None else [masks.pop(match.object)]
-        found[OBJECT] = lambda frame: _united([m for of in own if (m := of[frame])])
-        found[OTHER_OBJECTS] = lambda frame: _united([m for of in masks if (m := of[frame])])
+        places[OBJECT] = lambda frame: _united(own, frame)
+        places[OTHER_OBJECTS] = lambda frame: _united(masks, frame)
+    return measured(
+        places, instance.life, lambda frame: video.heat(instance.row, frame), frame_weights
+    )
+
+
+def query_regions(
+    video: RecordedVideo, query: int, regions: Sequence[Region], objects: Objects | None
+) -> dict[str, Any]:
+    """Attention of an object query of every frame within annotated objects and regions of a file.
+
+    Raises:
+        SelectionError: There is no such query, its attention was not kept, or the run does not say
+            where it lies.
+    """
+    places = _of_file(video, regions)
+    if objects is not None:
+        masks = [track.masks() for track in objects.tracks]
+        places[ANY_OBJECT] = lambda frame: _united(masks, frame)
+    return measured(places, range(video.frame_count), lambda frame: query_heat(video, query, frame))
+
+
+def query_heat(video: RecordedVideo, query: int, frame: int) -> Tensor:
+    """Weight of each pixel for an object query, mean of the kept layers, (height, width)."""
+    maps = []
+    for layer in video.decoder_layers:
+        weights = video.decoder(layer, frame)
+        if not 0 <= query < len(weights):
+            raise SelectionError(
+                f"object query {query} does not exist; there are {len(weights)} "
+                f"(0..{len(weights) - 1})"
+            )
+        maps.append(video.attention.layout(layer).to_pixels(weights[query].flatten()))
+    return torch.stack(maps).mean(0)
+
+
+def measured(
+    places: Mapping[str, Place],
+    frames: Iterable[int],
+    heat_of: Callable[[int], Tensor | None],
+    frame_weights: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Attention within each place, frame by frame and on the whole.
+
+    Args:
+        places: Masks by name.
+        frames: Which frames.
+        heat_of: Map of a frame; None where there is none.
+        frame_weights: Importance of each frame, for the weighted means.
+    """
+    found: dict[str, list[tuple[int, RegionAttention]]] = {name: [] for name in places}
+    for frame in frames:
+        heat = heat_of(frame)
+        if heat is None:
+            continue
+        values = heat.double().numpy()
+        for name, mask_of in places.items():
+            if (mask := mask_of(frame)) is not None:
+                found[name].append((frame, region_attention(values, mask)))
+    return {name: _told(each, frame_weights) for name, each in found.items()}
+
+
+def _of_file(video: RecordedVideo, regions: Sequence[Region]) -> dict[str, Place]:
     here = [region for region in regions if region.video in (None, video.id)]
-    for name in dict.fromkeys(region.name for region in here):
-        found[name] = _named([region for region in here if region.name == name], video)
-    return found
+    names = dict.fromkeys(region.name for region in here)
+    return {name: _named([r for r in here if r.name == name], video) for name in names}
 
 
-def _named(regions: Sequence[Region], video: RecordedVideo) -> Callable[[int], Mask | None]:
+def _named(regions: Sequence[Region], video: RecordedVideo) -> Place:
     def mask(frame: int) -> Mask | None:
         place = video.frame_indices[frame]
         masks = [m for r in regions if (m := r.mask(place, video.size_hw)) is not None]
@@ -159,8 +204,9 @@ def _named(regions: Sequence[Region], video: RecordedVideo) -> Callable[[int], M
     return mask
 
 
-def _united(runs: Sequence[Any]) -> Mask | None:
-    return np.logical_or.reduce([each.mask() for each in runs]) if runs else None
+def _united(tracks: Sequence[Sequence[MaskRuns | None]], frame: int) -> Mask | None:
+    masks = [runs.mask() for track in tracks if (runs := track[frame]) is not None]
+    return np.logical_or.reduce(masks) if masks else None
 
 
 def _told(

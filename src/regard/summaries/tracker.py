@@ -5,7 +5,7 @@ frame's object queries, "self" to the tracker's queries, "slot" that of its slot
 queries; "temporal" is the refiner's attention from frame to frame.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,9 @@ KINDS: tuple[Literal["cross", "self", "slot"], ...] = ("cross", "self", "slot")
 
 Weights = Mapping[int, Mapping[int, np.ndarray]]
 """By layer and frame, (keys,)."""
+
+Claims = Sequence[Mapping[str, np.ndarray]]
+"""For each frame, by name of a track, its weights over the frame's object queries, (queries,)."""
 
 
 def tracker_weights(
@@ -36,10 +39,27 @@ def tracker_weights(
     return found
 
 
+def claims_of(video: RecordedVideo) -> Claims:
+    """What all found tracks draw on in the last layer.
+
+    Raises:
+        SelectionError: It was not kept.
+    """
+    frames: list[dict[str, np.ndarray]] = [{} for _ in range(video.frame_count)]
+    rows = {one.row: one.track_id for one in video.instances if one.track_id is not None}
+    for row, track in rows.items():
+        for frame, claims in enumerate(frames):
+            weights = video.tracker(video.tracker_layers[-1], row, frame)
+            if weights is not None:
+                claims[f"track {track}"] = weights.double().numpy()
+    return frames
+
+
 def tracker_summary(
     video: RecordedVideo,
     instance: RecordedInstance,
     cross: Weights,
+    claims: Claims,
     missing: Callable[[str, SelectionError], None],
 ) -> dict[str, Any]:
     """Top keys per layer and kind, and which object query carries the instance in each frame.
@@ -48,6 +68,7 @@ def tracker_summary(
         video: Of a run.
         instance: One of its instances that is a track.
         cross: Its weights over the frame's object queries.
+        claims: Of all found tracks; rivals are among them.
         missing: Is told of what was not kept.
     """
     result: dict[str, Any] = {"cross": _tops(video, cross, "query")}
@@ -56,7 +77,8 @@ def tracker_summary(
             result[kind] = _tops(video, tracker_weights(video, instance.row, kind), kind)
         except SelectionError as error:
             missing(f"tracker {kind}-attention", error)
-    return result | {"flow": _flow(video, instance, cross)}
+    assert instance.track_id is not None
+    return result | {"flow": _flow(video, instance.track_id, claims)}
 
 
 def temporal_summary(video: RecordedVideo, row: int) -> dict[str, Any]:
@@ -69,6 +91,17 @@ def temporal_summary(video: RecordedVideo, row: int) -> dict[str, Any]:
         str(layer): _pairs(top_attended(video.temporal(layer, row).double().mean(0).numpy(), TOP))
         for layer in video.refiner_layers
     }
+
+
+def query_users(query: int, claims: Claims) -> list[dict[str, Any]]:
+    """For each frame the track that draws most on an object query, by the tracker's last layer."""
+    found = []
+    for frame, by_track in enumerate(claims):
+        shares = {track: float(weights[query]) for track, weights in by_track.items()}
+        if shares:
+            user = max(shares, key=shares.__getitem__)
+            found.append({"frame": frame, "track": user, "share": _number(shares[user])})
+    return found
 
 
 def top5_entry(row: int, sequence_id: int | None, cross: Weights) -> dict[str, Any]:
@@ -110,21 +143,7 @@ def _tops(video: RecordedVideo, weights: Weights, kind: str) -> dict[str, Any]:
     return result
 
 
-def _flow(video: RecordedVideo, instance: RecordedInstance, cross: Weights) -> list[dict[str, Any]]:
-    """Carriers by the last layer; rivals are the other tracks whose attention was kept."""
-    last = video.tracker_layers[-1]
-    own = f"track {instance.track_id}"
-    frames: list[dict[str, np.ndarray]] = [{} for _ in range(video.frame_count)]
-    rows = {one.row: one.track_id for one in video.instances if one.track_id is not None}
-    for row, track in rows.items():
-        for frame in range(video.frame_count):
-            if row == instance.row:
-                weights = cross[last].get(frame)
-            else:
-                kept = video.tracker(last, row, frame)
-                weights = None if kept is None else kept.double().numpy()
-            if weights is not None:
-                frames[frame][f"track {track}"] = weights
+def _flow(video: RecordedVideo, track: int, claims: Claims) -> list[dict[str, Any]]:
     return [
         {
             "frame": carrier.frame,
@@ -133,7 +152,7 @@ def _flow(video: RecordedVideo, instance: RecordedInstance, cross: Weights) -> l
             "is_new": carrier.is_new,
             "rival": carrier.rival,
         }
-        for carrier in identity_flow(own, frames)
+        for carrier in identity_flow(f"track {track}", claims)
     ]
 
 
