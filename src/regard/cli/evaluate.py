@@ -20,6 +20,7 @@ def evaluate(
     annotations: Path | None = None,
     per_class: bool = False,
     threshold: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.3,
+    swaps: Annotated[bool, Parameter(show_default=False)] = False,
     against: Path | None = None,
     against_annotations: Path | None = None,
     out: Path | None = None,
@@ -42,9 +43,11 @@ def evaluate(
         Also list every class (panoptic and videos).
     threshold
         Least score of tracks that count for identities (videos).
+    swaps
+        Also replace masks, classes and scores by those of the ground truth, one at a time, to tell
+        what each costs (videos).
     against
-        Another run or its results: masks, classes and scores are swapped with its own one at a
-        time, to tell what each costs (videos).
+        Another run or its results, which masks, classes and scores are also taken from (videos).
     against_annotations
         Annotations of the other run, where it saw the frames in another order.
     out
@@ -56,7 +59,8 @@ def evaluate(
     (truth,) = given
     if predictions.is_dir() or (_is_list(predictions) and _is_of_videos(truth)):
         content = _print_videos(predictions, truth, per_class, threshold)
-        content["swaps"] = _print_swaps(predictions, truth, against, against_annotations)
+        if swaps or against is not None:
+            content["swaps"] = _print_swaps(predictions, truth, against, against_annotations)
         if out is not None:
             _write(out, content)
     elif out is not None or against is not None:
@@ -142,8 +146,10 @@ def _print_videos(
             (name, *(_percent(found.video.by_category[number][key]) for key in NAMES))
             for number, name in found.categories.items()
         ]
+        print()
         print_table("over whole videos", columns, by_class)
     who, steady = found.identity, found.consistency
+    print()
     print_table(
         f"identities, of tracks with a score of {threshold:g} or more",
         ("MOTA", "MOTP", "IDF1", "switches", "fragments", "objects", "predictions", "matched"),
@@ -155,6 +161,7 @@ def _print_videos(
             )
         ],
     )
+    print()
     print_table(
         "tracks and the objects that are theirs",
         ("pairs", "overlap", "stability", "completeness", "breaks a track"),
@@ -183,8 +190,10 @@ def _print_swaps(
     gains = found.gains()
     rows = [
         (SWAPS[name], _percent(ap), "" if name == UNCHANGED else f"{100 * gains[name]:+.1f}")
-        for name, ap in found.precision.items()
+        for name in SWAPS
+        if (ap := found.precision.get(name)) is not None
     ]
+    print()
     print_table("AP over videos if a part is replaced", ("", "AP", "gain"), rows)
     return {name: None if math.isnan(ap) else ap for name, ap in found.precision.items()}
 

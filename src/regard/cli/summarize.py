@@ -21,10 +21,10 @@ def summarize(
     regions: Path | None = None,
     best: Annotated[int, Parameter(validator=Number(gte=0))] = 1,
     all: Annotated[bool, Parameter(show_default=False)] = False,  # noqa: A002
-    instance: Annotated[list[int], Parameter(consume_multiple=True)] = [],  # noqa: B006
+    instance: Annotated[list[int], Parameter(consume_multiple=True, show_default=False)] = [],  # noqa: B006
     category: Annotated[str | None, Parameter(name="--class")] = None,
     track: int | None = None,
-    query: Annotated[list[int], Parameter(consume_multiple=True)] = [],  # noqa: B006
+    query: Annotated[list[int], Parameter(consume_multiple=True, show_default=False)] = [],  # noqa: B006
     share: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 0.75,
     max_frames: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     permutations: Annotated[int, Parameter(validator=Number(gte=1))] = 10_000,
