@@ -13,6 +13,7 @@ import cyclopts
 
 from regard import __version__
 from regard.cli.caption import caption
+from regard.cli.check import check
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
 from regard.cli.generate import generate
@@ -20,6 +21,7 @@ from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
 from regard.cli.panoptic import panoptic
+from regard.cli.run import run
 from regard.cli.scramble import scramble, unscramble
 from regard.cli.summarize import summarize
 from regard.cli.terminal import NoticeHandler, complain
@@ -44,8 +46,9 @@ app.command(
 )
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
+app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [OPTIONS]")
 app.command(summarize, usage="Usage: regard summarize RUN [OPTIONS]")
-for command in (scramble, unscramble, layers, models, demo, evaluate, zoo):
+for command in (check, scramble, unscramble, layers, models, demo, evaluate, zoo):
     app.command(command)
 
 
