@@ -16,6 +16,7 @@ from regard.cli.caption import caption
 from regard.cli.check import check
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
+from regard.cli.export import export
 from regard.cli.generate import generate
 from regard.cli.image import image
 from regard.cli.layers import layers
@@ -45,7 +46,7 @@ app.command(
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
 app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [OPTIONS]")
-for command in (check, layers, models, demo, evaluate, zoo):
+for command in (check, export, layers, models, demo, evaluate, zoo):
     app.command(command)
 
 
