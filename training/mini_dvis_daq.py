@@ -24,11 +24,11 @@ from training.video_tracker import tracker_loss
 
 CLIPS = 1600
 BATCH = 16
-SEGMENTER = Schedule(steps=2400, rate=8e-4, warm_steps=200)
-TRACKER = Schedule(steps=400, rate=6e-4, warm_steps=50)
-REFINER = Schedule(steps=250, rate=6e-4, warm_steps=50)
+SEGMENTER = Schedule(steps=1600, rate=8e-4, warm_steps=200)
+TRACKER = Schedule(steps=250, rate=6e-4, warm_steps=50)
+REFINER = Schedule(steps=150, rate=6e-4, warm_steps=50)
 
-_WHOLE_FRAMES = 0.75
+_WHOLE_FRAMES = 0.8
 """From this share of the segmenter's steps on, frames are whole; before, parts of them."""
 _PART_PX = 96
 
