@@ -13,12 +13,13 @@ from regard.media.frames import Frame, FrameRange, Video
 from regard.media.prefetch import prefetched
 from regard.media.video import open_video
 from regard.models.dvis_daq.model import DvisDaq
-from regard.models.dvis_daq.observe import Keep
+from regard.models.dvis_daq.observe import Sink
 from regard.models.dvis_daq.output import Detection
 from regard.models.dvis_daq.preparation import prepare_frame
 from regard.models.dvis_daq.pretrained import Pretrained, pretrained
 from regard.models.dvis_daq.record_video import frame_bytes, record_video
 from regard.models.dvis_daq.settings import Settings
+from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.video_attention import VideoAttention
 
 
@@ -44,6 +45,8 @@ class ClipAttention:
     """How it was run."""
     class_names: tuple[str, ...]
     """Names of the classes, where they are known."""
+    model_name: str
+    """Name of the checkpoint; empty for a network that was given."""
 
     @property
     def instances(self) -> list[Detection]:
@@ -146,10 +149,43 @@ def video(
     wanted = FrameRange.parse(frames) if isinstance(frames, str) else frames
     clip = open_video(source) if isinstance(source, (str, os.PathLike)) else source
     loaded = _loaded(model, online)
-    network, chosen = loaded.network, settings or loaded.settings
-    names = loaded.class_names if class_names is None else class_names
+    return look_at(
+        clip,
+        loaded.network,
+        settings or loaded.settings,
+        wanted,
+        keep=keep,
+        layers=layers,
+        class_names=loaded.class_names if class_names is None else class_names,
+        model_name=_name(model),
+        device=device,
+        notify=notify,
+        on_frame=on_frame,
+    )
+
+
+def look_at(
+    clip: Video,
+    network: DvisDaq,
+    settings: Settings,
+    wanted: FrameRange,
+    *,
+    keep: Keep,
+    layers: Sequence[int] | None,
+    class_names: Sequence[str] = (),
+    model_name: str = "",
+    device: str = "cpu",
+    notify: Callable[[str], None] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+    sink: Sink | None = None,
+) -> ClipAttention:
+    """As `video`, with everything opened.
+
+    ``sink`` takes the calls of each window as soon as they are complete; they are not held in
+    memory then. See `record_video`.
+    """
     _move(network, device)
-    _, view = prepare_frame(_first(clip, wanted).image, chosen)
+    _, view = prepare_frame(_first(clip, wanted).image, settings)
     indices: list[int] = []
     seconds: list[float | None] = []
 
@@ -159,19 +195,22 @@ def video(
             seconds.append(frame.seconds)
             if on_frame is not None:
                 on_frame(len(indices))
-            yield prepare_frame(frame.image, chosen)[0]
+            yield prepare_frame(frame.image, settings)[0]
 
     if notify is not None:
         notify(_told(clip, wanted, frame_bytes(network, view, keep, layers), keep))
-    attention = record_video(network, prepared(), chosen, view, keep=keep, layers=layers)
+    attention = record_video(
+        network, prepared(), settings, view, keep=keep, layers=layers, sink=sink
+    )
     return ClipAttention(
         video=clip,
         wanted=wanted,
         frame_indices=indices,
         frame_seconds=seconds,
         attention=attention,
-        settings=chosen,
-        class_names=tuple(names),
+        settings=settings,
+        class_names=tuple(class_names),
+        model_name=model_name,
     )
 
 
@@ -186,6 +225,10 @@ def _loaded(
             "pretrained(..., online=...) makes the choice"
         )
     return model if isinstance(model, Pretrained) else Pretrained(network=model)
+
+
+def _name(model: str | os.PathLike[str] | Pretrained | DvisDaq) -> str:
+    return os.path.basename(os.fspath(model)) if isinstance(model, (str, os.PathLike)) else ""
 
 
 def _told(clip: Video, wanted: FrameRange, bytes_a_frame: int, keep: Keep) -> str:

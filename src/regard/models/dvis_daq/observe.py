@@ -5,8 +5,7 @@ tracker's queries carry the names of their tracks, whose order changes with ever
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,24 +19,18 @@ from regard.models.dvis_daq.frame_store import FrameStore
 from regard.models.dvis_daq.inference import Observer, Part
 from regard.models.dvis_daq.output import VideoOutput
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
+from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.models.dvis_daq.tracks import TrackedFrame
 from regard.tokens import Tokens
 
-Keep = Literal["predicted", "all", "maps"]
-"""What is kept of a run.
-
-"predicted": the rows of the predicted instances in tracker and refiner, and the chosen layers of
-    the predictor whole, as an instance is a mixture of all frame queries. Everything can be
-    looked at afterwards: heads, layers, masked and unmasked.
-"all": every attention call of the network, backbone included.
-"maps": for each track and frame one map over the cells of the chosen layers, made while the model
-    runs and kept on disk: mean of heads, masked, by the last tracker layer. Memory does not grow.
-"""
+Sink = Callable[[Part, Sequence[Attention]], None]
+"""Takes the calls of a part of a run: of a window, of a frame, or of the refiner."""
 
 PREDICTOR = "sem_seg_head.predictor.transformer_cross_attention_layers"
 TRACKER_CROSS = "tracker.transformer_cross_attention_layers"
 TRACKER_SELF = "tracker.transformer_self_attention_layers"
+SLOTS = "tracker.slot_cross_attention_layers"
 ROLLOUT = "tracker"
 TIME = "refiner.transformer_time_self_attention_layers"
 
@@ -59,12 +52,17 @@ class Watcher(Observer):
         view: Where the input's pixels lie on a frame.
         keep: What is kept.
         layers: Indices of the predictor's layers to keep.
+        sink: Takes calls as soon as all of a window or frame are there; then they are not held.
     """
 
-    def __init__(self, view: ViewTransform, keep: Keep, layers: Sequence[int]) -> None:
+    def __init__(
+        self, view: ViewTransform, keep: Keep, layers: Sequence[int], sink: Sink | None = None
+    ) -> None:
         self.maps = FrameStore() if keep == "maps" else None
         self.map_cells: list[int] = []  # cells of each of the layers, in their order
         self._view, self._keep, self._layers = view, keep, set(layers)
+        self._sink = sink
+        self._streamed: list[Attention] = []
         self._part: Part = "segment"
         self._place = {"window": 0, "frame": 0}
         self._of_frame: list[Attention] = []
@@ -72,11 +70,30 @@ class Watcher(Observer):
 
     def begin(self, part: Part, *, window: int = 0, frame: int = 0) -> None:
         """The calls that come now belong to this part."""
+        self.hand_over()
         self._part, self._place = part, {"window": window, "frame": frame}
         if part == "segment":
             self._of_window = []
 
+    def hand_over(self) -> None:
+        """Give the sink what is complete."""
+        if self._sink is not None and self._streamed:
+            self._sink(self._part, self._streamed)
+        self._streamed = []
+
     def each(self, call: Attention) -> bool:
+        """Say what the call is; whether it is held until the run is over."""
+        is_kept = self._is_kept(call)
+        # which tracks are in the result is known at the end, so their calls wait for it
+        if not is_kept or self._sink is None or self._waits_for_result():
+            return is_kept
+        self._streamed.append(call)
+        return False
+
+    def _waits_for_result(self) -> bool:
+        return self._keep == "predicted" and self._part != "segment"
+
+    def _is_kept(self, call: Attention) -> bool:
         """Say what the call is; whether it is kept."""
         call.axes |= self._place
         call.axes["layer_index"] = index_of(call)
@@ -100,7 +117,7 @@ class Watcher(Observer):
 
     def tracked(self, frame: TrackedFrame) -> None:
         """Name the tracker's queries, now that the births of the frame are known."""
-        names = _names(frame, max(call.shape[2] for call in self._of_frame[:1]))
+        names = query_names(frame, max(call.shape[2] for call in self._of_frame[:1]))
         slots = tuple(f"track {track}" for track in frame.entered)
         for call in self._of_frame:
             known = slots if ".slot_" in call.layer else names
@@ -126,8 +143,8 @@ class Watcher(Observer):
         return torch.cat(maps, dim=1)
 
 
-def _names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
-    """What each of the tracker's queries is in a frame."""
+def query_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
+    """What each of so many queries of the tracker is in a frame."""
     tracks = dict(enumerate(frame.entered))
     tracks |= dict(zip(frame.left_queries, frame.left, strict=True))
     return tuple(

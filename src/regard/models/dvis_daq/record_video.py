@@ -10,10 +10,11 @@ from regard.geometry import ViewTransform
 from regard.intercept.record import record
 from regard.models.dvis_daq.inference import run_video
 from regard.models.dvis_daq.model import DvisDaq
-from regard.models.dvis_daq.observe import Keep, Watcher, only_predicted
+from regard.models.dvis_daq.observe import Sink, Watcher, only_predicted
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.settings import Settings
-from regard.models.dvis_daq.video_attention import VideoAttention
+from regard.models.dvis_daq.story import Keep
+from regard.models.dvis_daq.video_attention import CallsInMemory, VideoAttention, story_of
 from regard.recording import Recording
 
 
@@ -31,6 +32,7 @@ def record_video(
     *,
     keep: Keep = "predicted",
     layers: Sequence[int] | None = None,
+    sink: Sink | None = None,
 ) -> VideoAttention:
     """What a model says about a video, and where it looks.
 
@@ -41,6 +43,9 @@ def record_video(
         view: Where the input's pixels lie on a frame; of `prepare_frame`.
         keep: See `Keep`.
         layers: Layers of the predictor to keep; `last_looks` by default.
+        sink: Takes the calls of each window, frame and refiner as soon as they are complete. They
+            are not in the result then, and memory does not grow with them. With "predicted" it
+            takes the predictor's alone: which others are kept is known at the end.
 
     Raises:
         SelectionError: A layer or way of keeping that does not exist.
@@ -48,19 +53,19 @@ def record_video(
     """
     layers = tuple(sorted(set(last_looks(model) if layers is None else layers)))
     _check(model, keep, layers)
-    watcher = Watcher(view, keep, layers)
+    watcher = Watcher(view, keep, layers, sink)
     with record(model, _PATTERNS[keep], keep="qk", each=watcher.each) as recording:
         output = run_video(model, frames, settings, observer=watcher)
+        watcher.hand_over()
     if keep == "predicted":
         recording = Recording(only_predicted(recording, output), recording.unrecorded)
     return VideoAttention(
+        story=story_of(model, output, settings, view, layers, keep),
+        calls=CallsInMemory(recording, watcher.maps),
         output=output,
         recording=recording,
-        view=view,
         model=model,
-        layers=layers,
-        keep=keep,
-        _watcher=watcher,
+        _maps=watcher.maps,
     )
 
 
