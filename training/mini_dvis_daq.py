@@ -23,6 +23,9 @@ from training.video_segmenter import segmenter_loss
 from training.video_tracker import tracker_loss
 
 CLIPS = 1600
+"""Clips that the segmenter learns from."""
+TRACKED_CLIPS = 600
+"""Those of them that tracker and refiner learn from."""
 BATCH = 16
 SEGMENTER = Schedule(steps=1600, rate=8e-4, warm_steps=200)
 TRACKER = Schedule(steps=250, rate=6e-4, warm_steps=50)
@@ -50,6 +53,7 @@ def train(work: Path) -> DvisDaq:
     pool = open_pool(work, range(CLIPS))
     _segmenter(network, pool, work)
     network.requires_grad_(False).eval()
+    pool = pool.first(TRACKED_CLIPS)
     said = segmented(network, pool, work)
     _tracker(network, pool, said, work)
     network.requires_grad_(False)

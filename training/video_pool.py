@@ -49,6 +49,10 @@ class Pool:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, clips: int) -> "Pool":
+        """The first so many clips."""
+        return Pool(self.images[:clips], self.shares[:clips], self.labels[:clips])
+
     def frames(
         self, chosen: Sequence[tuple[int, int]], *, side_px: int, random: torch.Generator
     ) -> tuple[Tensor, Objects]:

@@ -31,8 +31,11 @@ def draw_contact_sheet(
         options: As for `VideoAttention.heat`, such as ``layers`` or ``mixing``.
 
     Raises:
-        SelectionError: The model found nothing in the clip.
+        SelectionError: The model found nothing in the clip, or there is nothing to show.
     """
+    for name, value in (("instances", instances), ("columns", columns)):
+        if value < 1:
+            raise SelectionError(f"{name} is {value}, expected 1 or more")
     if not clip.instances:
         raise SelectionError(f"nothing was found in {clip.video.name!r}: there is nothing to draw")
     frames = _spread(len(clip.frame_indices), columns)
