@@ -27,7 +27,7 @@ CLIPS = 1600
 TRACKED_CLIPS = 600
 """Those of them that tracker and refiner learn from."""
 BATCH = 16
-SEGMENTER = Schedule(steps=1600, rate=8e-4, warm_steps=200)
+SEGMENTER = Schedule(steps=1400, rate=8e-4, warm_steps=200)
 TRACKER = Schedule(steps=250, rate=6e-4, warm_steps=50)
 REFINER = Schedule(steps=150, rate=6e-4, warm_steps=50)
 
