@@ -19,7 +19,7 @@ from training.video_network import build
 from training.video_pool import FRAMES, SIDE_PX, Pool, open_pool
 from training.video_refiner import refiner_loss, refiner_rows
 from training.video_segmented import SegmentedPool, segmented
-from training.video_segmenter import segmenter_loss
+from training.video_segmenter import CellClassifier, segmenter_loss
 from training.video_tracker import tracker_loss
 
 CLIPS = 1600
@@ -62,7 +62,8 @@ def train(work: Path) -> DvisDaq:
 
 
 def _segmenter(network: DvisDaq, pool: Pool, work: Path) -> None:
-    parts = nn.ModuleList([network.backbone, network.sem_seg_head])
+    cells = CellClassifier(len(KINDS))
+    parts = nn.ModuleList([network.backbone, network.sem_seg_head, cells])
 
     def step_loss(step: int) -> Tensor:
         random = torch.Generator().manual_seed(step)
@@ -71,7 +72,7 @@ def _segmenter(network: DvisDaq, pool: Pool, work: Path) -> None:
         chosen = [divmod(place, FRAMES) for place in places]
         pixels, objects = pool.frames(chosen, side_px=side_px, random=random)
         pixels = pixels.to(memory_format=torch.channels_last)
-        return segmenter_loss(network, pixels, objects)
+        return segmenter_loss(network, cells, pixels, objects)
 
     learn(parts.train(), SEGMENTER, step_loss, work / "segmenter.pt")
 
