@@ -13,6 +13,7 @@ import cyclopts
 
 from regard import __version__
 from regard.cli.caption import caption
+from regard.cli.check import check
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
 from regard.cli.generate import generate
@@ -20,6 +21,7 @@ from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
 from regard.cli.panoptic import panoptic
+from regard.cli.run import run
 from regard.cli.terminal import NoticeHandler, complain
 from regard.cli.video import video
 from regard.cli.zoo import zoo
@@ -42,7 +44,8 @@ app.command(
 )
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
-for command in (layers, models, demo, evaluate, zoo):
+app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [OPTIONS]")
+for command in (check, layers, models, demo, evaluate, zoo):
     app.command(command)
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -228,7 +229,7 @@ def _loaded(
 
 
 def _name(model: str | os.PathLike[str] | Pretrained | DvisDaq) -> str:
-    return os.path.basename(os.fspath(model)) if isinstance(model, (str, os.PathLike)) else ""
+    return Path(model).name if isinstance(model, (str, os.PathLike)) else ""
 
 
 def _told(clip: Video, wanted: FrameRange, bytes_a_frame: int, keep: Keep) -> str:

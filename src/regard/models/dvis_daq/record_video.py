@@ -52,8 +52,7 @@ def record_video(
         SelectionError: A layer or way of keeping that does not exist.
         MediaError: As for `run_video`.
     """
-    layers = tuple(sorted(set(last_looks(model) if layers is None else layers)))
-    _check(model, keep, layers)
+    layers = checked_layers(model, keep, layers)
     watcher = Watcher(view, keep, layers, sink)
     with record(model, _PATTERNS[keep], keep="qk", each=watcher.each) as recording:
         output = run_video(model, frames, settings, observer=watcher)
@@ -90,11 +89,10 @@ def frame_bytes(
     Raises:
         SelectionError: A layer or way of keeping that does not exist.
     """
-    layers = last_looks(model) if layers is None else layers
-    _check(model, keep, layers)
+    layers = checked_layers(model, keep, layers)
     queries, channels = model.learned_queries.shape
     if keep == "all":
-        layers = range(len(model.sem_seg_head.predictor.transformer_ffn_layers))
+        layers = tuple(range(len(model.sem_seg_head.predictor.transformer_ffn_layers)))
     height, width = view.input_hw
     total = 0
     for layer in layers:
@@ -105,7 +103,13 @@ def frame_bytes(
     return total
 
 
-def _check(model: DvisDaq, keep: Keep, layers: Sequence[int]) -> None:
+def checked_layers(model: DvisDaq, keep: Keep, layers: Sequence[int] | None) -> tuple[int, ...]:
+    """Layers of the predictor to keep, in order; `last_looks` by default.
+
+    Raises:
+        SelectionError: A layer or way of keeping that does not exist.
+    """
+    layers = last_looks(model) if layers is None else layers
     if keep not in get_args(Keep):
         raise SelectionError(f"keep is {keep!r}, expected one of {get_args(Keep)}")
     count = len(model.sem_seg_head.predictor.transformer_ffn_layers)
@@ -115,3 +119,4 @@ def _check(model: DvisDaq, keep: Keep, layers: Sequence[int]) -> None:
             f"layers {wrong or 'none'} of the predictor do not exist; there are {count} "
             f"(0..{count - 1}), and at least one must be kept"
         )
+    return tuple(sorted(set(layers)))
