@@ -3,19 +3,18 @@
 import dataclasses
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from regard.evaluation.videos import VideoEvaluation, evaluate_videos
 from safetensors.torch import save_file
 
 from regard.clips.clip import video
-from regard.clips.files import results
+from regard.clips.files import save
 from regard.datasets.shapes import KINDS, write_ytvis
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.pretrained import MODEL_TYPE, Pretrained
 from regard.models.dvis_daq.settings import Settings
+from regard.runs.results import RESULTS
 from training.video_network import weights
 
 
@@ -36,13 +35,14 @@ def quality(model: Pretrained, seeds: range, frames: int, side_px: int) -> Video
     """YTVIS evaluation of a model on generated clips."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        annotations = write_ytvis(folder, seeds, frames=frames, size_hw=(side_px, side_px))
-        return evaluate_videos(list(_results(model, folder, annotations)), annotations)
-
-
-def _results(model: Pretrained, folder: Path, annotations: Path) -> Iterator[dict[str, Any]]:
-    for entry in json.loads(annotations.read_text())["videos"]:
-        frames = folder / "JPEGImages" / Path(entry["file_names"][0]).parent
-        with video(frames, model=model, keep="maps") as found:
-            for result in results(found):
-                yield result | {"video_id": entry["id"]}
+        annotations = write_ytvis(folder / "data", seeds, frames=frames, size_hw=(side_px, side_px))
+        for seed in seeds:
+            clip = annotations.parent / "JPEGImages" / f"{seed:06d}"
+            with video(clip, model=model) as found:
+                list(save(found, folder / f"{seed}", instances=0))
+        results = [
+            entry
+            for seed in seeds
+            for entry in json.loads((folder / f"{seed}" / RESULTS).read_text())
+        ]
+        return evaluate_videos(results, annotations)

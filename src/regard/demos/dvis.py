@@ -9,29 +9,31 @@ from pathlib import Path
 from PIL import Image
 
 from regard.cli.terminal import plain
-from regard.clips.clip import ClipAttention, video
-from regard.clips.contact_sheet import draw_contact_sheet
+from regard.clips.clip import video
+from regard.clips.contact_sheet import different_rows, draw_contact_sheet
 from regard.clips.files import save
 from regard.datasets.shapes import clip
+from regard.runs import RecordedVideo, open_run
 
 MODEL = "mini-dvis-daq"
 SEED = 1_000_003
 FRAMES = 24
 SIDE_PX = 256
-_INSTANCES = 2
-_SHEET_INSTANCES = 3
+_FILMED = 2
+_ON_SHEET = 3
 
 
 def run(out: Path, *, device: str = "cpu") -> None:
-    """Write the frames, film the two best instances, and show three of them on one sheet."""
+    """Write the frames and a run over them, film two instances, show three on one sheet."""
     frames = _frames(out / "frames")
     with video(frames, model=MODEL, device=device) as found:
-        written = list(save(found, out, instances=_INSTANCES))
-        sheet = draw_contact_sheet(found, instances=_SHEET_INSTANCES)
-        written.append(sheet.save(out / "contact_sheet.png"))
+        written = list(save(found, out / "run", instances=_FILMED))
         print(f"{MODEL}: {FRAMES} frames, {len(found.attention.recording)} calls recorded")
-        for index in range(min(_SHEET_INSTANCES, len(found.instances))):
-            print(plain(_told(found, index)))
+    recorded = open_run(out / "run").video("frames")
+    sheet = draw_contact_sheet(recorded, instances=_ON_SHEET)
+    written.append(sheet.save(out / "contact_sheet.png"))
+    for line in _told(recorded):
+        print(plain(line))
     print(f"{len(written)} files and the frames in {plain(out.resolve())}")
 
 
@@ -44,10 +46,15 @@ def _frames(folder: Path) -> Path:
     return folder
 
 
-def _told(found: ClipAttention, index: int) -> str:
-    """What an instance is, and the frame that counts most for that."""
-    one = found.instance(index)
-    words = f"instance {index}: {found.class_name(one.label)}, score {one.score:.2f}"
-    weights = found.attention.importance(one.row).weights
-    best = int(weights.argmax())
-    return f"{words}; frame {best} counts most for its class ({100 * float(weights[best]):.0f} %)"
+def _told(recorded: RecordedVideo) -> list[str]:
+    """What each instance is, and the frame that counts most for that."""
+    lines = []
+    for one in different_rows(recorded)[:_ON_SHEET]:
+        weights = recorded.importance(one.row).weights
+        best = int(weights.argmax())
+        share = f"({100 * float(weights[best]):.0f} %)"
+        lines.append(
+            f"{one.category}, score {one.score:.2f}, frames {one.life.start} to "
+            f"{one.life.stop - 1}; frame {best} counts most for its class {share}"
+        )
+    return lines
