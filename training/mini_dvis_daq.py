@@ -24,12 +24,12 @@ from training.video_tracker import tracker_loss
 
 CLIPS = 1600
 """Clips that the segmenter learns from."""
-TRACKED_CLIPS = 600
+TRACKED_CLIPS = 400
 """Those of them that tracker and refiner learn from."""
 BATCH = 16
 SEGMENTER = Schedule(steps=1400, rate=8e-4, warm_steps=200)
-TRACKER = Schedule(steps=250, rate=6e-4, warm_steps=50)
-REFINER = Schedule(steps=150, rate=6e-4, warm_steps=50)
+TRACKER = Schedule(steps=240, rate=8e-4, warm_steps=30)
+REFINER = Schedule(steps=150, rate=8e-4, warm_steps=30)
 
 _WHOLE_FRAMES = 0.8
 """From this share of the segmenter's steps on, frames are whole; before, parts of them."""
@@ -86,8 +86,8 @@ def _tracker(network: DvisDaq, pool: Pool, said: SegmentedPool, work: Path) -> N
             order.reverse()
         return tracker_loss(
             network.tracker,
-            [said.frame(clips, frame) for frame in order],
-            [pool.objects(clips, frame) for frame in order],
+            [said.frame(clips, frame).at_half_size() for frame in order],
+            [pool.objects(clips, frame).at_half_size() for frame in order],
             network.learned_queries,
             random,
         )
