@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from regard.datasets.shapes import KINDS
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.settings import Settings
+from training.video_backbone import KindClassifier, kind_loss
 from training.video_loop import Schedule, learn
 from training.video_network import build
 from training.video_pool import FRAMES, SIDE_PX, Pool, open_pool
@@ -27,6 +28,8 @@ CLIPS = 1600
 TRACKED_CLIPS = 400
 """Those of them that tracker and refiner learn from."""
 BATCH = 16
+CROPS = 64
+BACKBONE = Schedule(steps=600, rate=2e-3, warm_steps=50)
 SEGMENTER = Schedule(steps=1400, rate=8e-4, warm_steps=200)
 TRACKER = Schedule(steps=240, rate=8e-4, warm_steps=30)
 REFINER = Schedule(steps=150, rate=8e-4, warm_steps=30)
@@ -34,6 +37,7 @@ REFINER = Schedule(steps=150, rate=8e-4, warm_steps=30)
 _WHOLE_FRAMES = 0.8
 """From this share of the segmenter's steps on, frames are whole; before, parts of them."""
 _PART_PX = 96
+_CROP_PX = 64
 
 SETTINGS = Settings(
     first_frame_threshold=0.3,
@@ -51,6 +55,7 @@ def train(work: Path) -> DvisDaq:
     torch.manual_seed(0)
     network = build(len(KINDS))
     pool = open_pool(work, range(CLIPS))
+    _backbone(network, pool, work)
     _segmenter(network, pool, work)
     network.requires_grad_(False).eval()
     pool = pool.first(TRACKED_CLIPS)
@@ -59,6 +64,17 @@ def train(work: Path) -> DvisDaq:
     network.requires_grad_(False)
     _refiner(network, pool, said, work)
     return network.requires_grad_(False)
+
+
+def _backbone(network: DvisDaq, pool: Pool, work: Path) -> None:
+    classifier = KindClassifier(network.backbone, len(KINDS))
+
+    def step_loss(step: int) -> Tensor:
+        random = torch.Generator().manual_seed(step)
+        pixels, shares, labels = pool.crops(CROPS, side_px=_CROP_PX, random=random)
+        return kind_loss(classifier, pixels.to(memory_format=torch.channels_last), shares, labels)
+
+    learn(classifier.train(), BACKBONE, step_loss, work / "backbone.pt")
 
 
 def _segmenter(network: DvisDaq, pool: Pool, work: Path) -> None:
