@@ -23,6 +23,8 @@ from regard.cli.layers import layers
 from regard.cli.models import models
 from regard.cli.panoptic import panoptic
 from regard.cli.run import run
+from regard.cli.scramble import scramble, unscramble
+from regard.cli.summarize import summarize
 from regard.cli.terminal import NoticeHandler, complain
 from regard.cli.video import video
 from regard.cli.zoo import zoo
@@ -46,7 +48,8 @@ app.command(
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
 app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [OPTIONS]")
-for command in (check, export, layers, models, demo, evaluate, zoo):
+app.command(summarize, usage="Usage: regard summarize RUN [OPTIONS]")
+for command in (check, export, scramble, unscramble, layers, models, demo, evaluate, zoo):
     app.command(command)
 
 

@@ -16,15 +16,15 @@ from torch import Tensor
 from regard.attention import Attention
 from regard.errors import CaptureError, SelectionError
 from regard.grid import GridTokens
-from regard.models.dvis_daq.observe import (
+from regard.models.dvis_daq.module_paths import (
     PREDICTOR,
     ROLLOUT,
     SLOTS,
     TIME,
     TRACKER_CROSS,
     TRACKER_SELF,
-    query_names,
 )
+from regard.models.dvis_daq.observe import query_names
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.story import Calls, RowStory, VideoStory
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
