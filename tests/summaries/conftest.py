@@ -96,10 +96,10 @@ def write_npz_run(folder: Path, *, tracks: int = 2, candidates: int = 3) -> Path
             np.savez(stem.with_suffix(".npz"), attention_weights=rows)
             meta = {"tracker_id_to_seq_id": ids, "frame_idx": frame, "layer_idx": layer}
             Path(f"{stem}.meta.json").write_text(json.dumps(meta))
-    ids = {"_refiner_id_to_seq_id_maps": {"7": {"frames_0_2": [51, tracks]}}}
-    (maps / "refiner_id_mappings.json").write_text(json.dumps(ids))
+    of_rows = {"_refiner_id_to_seq_id_maps": {"7": {"frames_0_2": [51, tracks]}}}
+    (maps / "refiner_id_mappings.json").write_text(json.dumps(of_rows))
     mask = {"size": [4, 6], "counts": [8, 4, 12]}
-    rows = [
+    results = [
         {
             "video_id": 7,
             "score": score,
@@ -109,5 +109,5 @@ def write_npz_run(folder: Path, *, tracks: int = 2, candidates: int = 3) -> Path
         }
         for row, category, score in ((1, 3, 0.9), (0, 5, 0.4))
     ]
-    (inference / "results_temporal.json").write_text(json.dumps(rows))
+    (inference / "results_temporal.json").write_text(json.dumps(results))
     return folder
