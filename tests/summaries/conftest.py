@@ -33,14 +33,15 @@ def square(video: int, frame: int) -> np.ndarray:
 def annotate(dataset: Path, out: Path) -> Path:
     """Annotations: the square, but not in the last frame; in video 1 also a strip at the top."""
     content = json.loads(dataset.read_text())
-    places = {v["id"]: v.get("frame_order", range(FRAMES)) for v in content["videos"]}
+    last = len(content["videos"][0]["file_names"]) - 1
+    places = {v["id"]: v.get("frame_order", range(last + 1)) for v in content["videos"]}
     rows: list[dict[str, Any]] = []
     for number, order in places.items():
-        masks = [None if p == FRAMES - 1 else run_lengths(square(number, p)) for p in order]
+        masks = [None if p == last else run_lengths(square(number, p)) for p in order]
         rows.append({"video_id": number, "category_id": FISH, "segmentations": masks})
     strip = np.zeros(SIZE_HW, bool)
     strip[:4] = True
-    masks = [run_lengths(strip) if p == FRAMES - 1 else None for p in places[1]]
+    masks = [run_lengths(strip) if p == last else None for p in places[1]]
     rows.append({"video_id": 1, "category_id": EEL, "segmentations": masks})
     content["annotations"] = [row | {"id": i} for i, row in enumerate(rows, 1)]
     out.write_text(json.dumps(content))
