@@ -72,9 +72,7 @@ def read_folder(folder: Path) -> StoredCaptioner:
     }
     own = {name: tensor for name, tensor in weights.items() if not name.startswith(_CNN)}
     seeing = {
-        name.removeprefix(_CNN): tensor
-        for name, tensor in weights.items()
-        if name.startswith(_CNN)
+        name.removeprefix(_CNN): tensor for name, tensor in weights.items() if name.startswith(_CNN)
     }
     return StoredCaptioner(folder, _infos(config, folder), own, _cnn(config, seeing, folder))
 
@@ -91,7 +89,7 @@ def _cnn(config: Mapping[str, Any], weights: dict[str, Tensor], folder: Path) ->
         stated = config["cnn"]
         input_hw = checked_size_hw(stated["input_hw"], what="input_hw")
         grid_hw = checked_size_hw(stated["grid_hw"], what="grid_hw")
-        network = SmallCnn(tuple(weights[f"stem.{i}.weight"].shape[0] for i in range(3)))
+        network = SmallCnn((_width(weights, 0), _width(weights, 1), _width(weights, 3)))
         network.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
@@ -99,3 +97,7 @@ def _cnn(config: Mapping[str, Any], weights: dict[str, Tensor], folder: Path) ->
             f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         ) from error
     return GridCnn(network.requires_grad_(False), grid_hw, input_hw)
+
+
+def _width(weights: Mapping[str, Tensor], layer: int) -> int:
+    return weights[f"stem.{layer}.0.weight"].shape[0]
