@@ -8,7 +8,7 @@ from regard.cli.folders import require_folder
 
 
 def demo(
-    system: Literal["photo"] = "photo",
+    system: Literal["photo", "aoanet"] = "photo",
     /,
     *,
     out: Path | None = None,
@@ -20,7 +20,7 @@ def demo(
     ----------
     system
         "photo": a real DINOv2 on a portrait of Grace Hopper that comes with matplotlib (US Navy,
-        public domain).
+        public domain). "aoanet": a small AoANet captions a generated scene.
     out
         Folder for the pictures; by default regard-out/demo/SYSTEM.
     device
