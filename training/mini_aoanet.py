@@ -44,7 +44,7 @@ from regard.models.aoanet.small_cnn import POSITION_CHANNELS, SmallCnn
 
 BATCH = 32
 SCENES = 10_000
-CNN_STEPS = 900
+CNN_STEPS = 700
 CAPTIONER_STEPS = 2000
 
 
