@@ -1,7 +1,7 @@
 """The finished picture, and the sheet that it is drawn on.
 
-A sheet is one raster, filled with NumPy, and type and rings that matplotlib sets on top of it, so
-that a PDF or SVG keeps its letters as letters. Only matplotlib's object interface is used:
+A sheet is one raster, filled with NumPy, and lines, type and rings that matplotlib sets on top of
+it, so that a PDF or SVG keeps its letters as letters and its lines as lines. Only matplotlib's object interface is used:
 no pyplot, no current figure, no change to its settings.
 """
 
@@ -58,6 +58,16 @@ class Ring:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line through points, in pixels from the upper left corner."""
+
+    points: tuple[tuple[float, float], ...]
+    colour: Colour
+    width: float
+    dashed: bool
+
+
+@dataclass(frozen=True)
 class Picture:
     """A finished picture.
 
@@ -65,11 +75,13 @@ class Picture:
     """
 
     raster: Pixels = field(repr=False)
-    """(height, width, 3) uint8: everything but type and rings."""
+    """(height, width, 3) uint8: everything but lines, type and rings."""
     texts: tuple[Text, ...] = field(default=(), repr=False)
     rings: tuple[Ring, ...] = field(default=(), repr=False)
     scales: tuple[Scale, ...] = ()
     """Scale of each panel, in their order; one that is shared is repeated."""
+    drawn: tuple[Line, ...] = field(default=(), repr=False)
+    """Lines of charts, from the one below to the one on top."""
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -84,7 +96,7 @@ class Picture:
     @functools.cached_property
     def image(self) -> Image.Image:
         """The picture in RGB."""
-        if not self.texts and not self.rings:
+        if not (self.texts or self.rings or self.drawn):
             return Image.fromarray(self.raster)
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -143,6 +155,8 @@ class Picture:
             extent = (0, width, height, 0)
             axes.imshow(self.raster, extent=extent, interpolation="none", aspect="auto")
         axes.set(xlim=(0, width), ylim=(height, 0))
+        for line in self.drawn:
+            _add_line(axes, line)
         for ring in self.rings:
             _add_ring(axes, ring)
         for text in self.texts:
@@ -225,6 +239,20 @@ def _add_text(axes: Any, text: Text) -> None:
         rotation=text.degrees,
         rotation_mode="anchor",
         parse_math=False,
+    )
+
+
+def _add_line(axes: Any, line: Line) -> None:
+    across, down = zip(*line.points, strict=True)
+    axes.plot(
+        across,
+        down,
+        color=_unit(line.colour),
+        linewidth=line.width * 72 / style.DPI,
+        linestyle=(0, (4, 3)) if line.dashed else "solid",
+        solid_joinstyle="round",
+        solid_capstyle="round",
+        clip_on=False,
     )
 
 
