@@ -15,11 +15,11 @@ from regard.media.prefetch import prefetched
 from regard.media.video import open_video
 from regard.models.dvis_daq.checkpoint import load
 from regard.models.dvis_daq.model import DvisDaq
-from regard.models.dvis_daq.observe import Keep
 from regard.models.dvis_daq.output import Detection
 from regard.models.dvis_daq.preparation import prepare_frame
 from regard.models.dvis_daq.record_video import FINEST_LAYERS, frame_bytes, record_video
 from regard.models.dvis_daq.settings import Settings
+from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.video_attention import VideoAttention
 
 

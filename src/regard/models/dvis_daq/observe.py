@@ -6,7 +6,6 @@ tracker's queries carry the names of their tracks, whose order changes with ever
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,24 +19,15 @@ from regard.models.dvis_daq.frame_store import FrameStore
 from regard.models.dvis_daq.inference import Observer, Part
 from regard.models.dvis_daq.output import VideoOutput
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
+from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.models.dvis_daq.tracks import TrackedFrame
 from regard.tokens import Tokens
 
-Keep = Literal["predicted", "all", "maps"]
-"""What is kept of a run.
-
-"predicted": the rows of the predicted instances in tracker and refiner, and the chosen layers of
-    the predictor whole, as an instance is a mixture of all frame queries. Everything can be
-    looked at afterwards: heads, layers, masked and unmasked.
-"all": every attention call of the network, backbone included.
-"maps": for each track and frame one map over the cells of the chosen layers, made while the model
-    runs and kept on disk: mean of heads, masked, by the last tracker layer. Memory does not grow.
-"""
-
 PREDICTOR = "sem_seg_head.predictor.transformer_cross_attention_layers"
 TRACKER_CROSS = "tracker.transformer_cross_attention_layers"
 TRACKER_SELF = "tracker.transformer_self_attention_layers"
+SLOTS = "tracker.slot_cross_attention_layers"
 ROLLOUT = "tracker"
 TIME = "refiner.transformer_time_self_attention_layers"
 
@@ -100,7 +90,7 @@ class Watcher(Observer):
 
     def tracked(self, frame: TrackedFrame) -> None:
         """Name the tracker's queries, now that the births of the frame are known."""
-        names = _names(frame, max(call.shape[2] for call in self._of_frame[:1]))
+        names = query_names(frame, max(call.shape[2] for call in self._of_frame[:1]))
         slots = tuple(f"track {track}" for track in frame.entered)
         for call in self._of_frame:
             known = slots if ".slot_" in call.layer else names
@@ -126,8 +116,8 @@ class Watcher(Observer):
         return torch.cat(maps, dim=1)
 
 
-def _names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
-    """What each of the tracker's queries is in a frame."""
+def query_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
+    """What each of so many queries of the tracker is in a frame."""
     tracks = dict(enumerate(frame.entered))
     tracks |= dict(zip(frame.left_queries, frame.left, strict=True))
     return tuple(

@@ -10,10 +10,11 @@ from regard.geometry import ViewTransform
 from regard.intercept.record import record
 from regard.models.dvis_daq.inference import run_video
 from regard.models.dvis_daq.model import DvisDaq
-from regard.models.dvis_daq.observe import Keep, Watcher, only_predicted
+from regard.models.dvis_daq.observe import Watcher, only_predicted
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.settings import Settings
-from regard.models.dvis_daq.video_attention import VideoAttention
+from regard.models.dvis_daq.story import Keep
+from regard.models.dvis_daq.video_attention import CallsInMemory, VideoAttention, story_of
 from regard.recording import Recording
 
 FINEST_LAYERS = (6, 7, 8)
@@ -51,13 +52,12 @@ def record_video(
     if keep == "predicted":
         recording = Recording(only_predicted(recording, output), recording.unrecorded)
     return VideoAttention(
+        story=story_of(model, output, settings, view, layers, keep),
+        calls=CallsInMemory(recording, watcher.maps),
         output=output,
         recording=recording,
-        view=view,
         model=model,
-        layers=layers,
-        keep=keep,
-        _watcher=watcher,
+        _maps=watcher.maps,
     )
 
 
