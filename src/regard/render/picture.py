@@ -46,6 +46,8 @@ class Text:
     weight: Weight
     align: Align
     degrees: float
+    halo: bool = False
+    """Whether a dark edge makes it readable on a photo."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,8 @@ def _font(words: str, weight: Weight, size: float) -> Any:
 
 
 def _add_text(axes: Any, text: Text) -> None:
+    from matplotlib.patheffects import withStroke
+
     points = text.size * 72 / style.DPI
     axes.text(
         text.x,
@@ -239,6 +243,9 @@ def _add_text(axes: Any, text: Text) -> None:
         rotation=text.degrees,
         rotation_mode="anchor",
         parse_math=False,
+        path_effects=[withStroke(linewidth=0.2 * points, foreground="#141414")]
+        if text.halo
+        else None,
     )
 
 

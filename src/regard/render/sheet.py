@@ -48,11 +48,12 @@ class Sheet:
         align: Align = "left",
         width: float = np.inf,
         degrees: float = 0,
+        halo: bool = False,
     ) -> None:
         """Set one line with its baseline at ``y``, shortened to ``width`` pixels."""
         line = fit_text(words, width, size, weight)
         if line:
-            self._texts.append(Text(line, x, y, size, colour, weight, align, degrees))
+            self._texts.append(Text(line, x, y, size, colour, weight, align, degrees, halo))
 
     def ring(self, x: float, y: float, radius: float) -> None:
         """Mark a point."""
