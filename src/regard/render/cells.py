@@ -121,14 +121,12 @@ def draw_cells(
 
 def write_numbers(
     sheet: Sheet, cells: Cells, scale: Scale, x: int, y: int, size_wh: tuple[int, int]
-) -> int:
+) -> None:
     """Write the place on the scale, 0 to 100, on the cells of a panel with its corner at (x, y).
 
-    Returns:
-        How many cells a side share a number, their largest; 1 where each is wide enough.
+    Where cells are too small for a number, blocks of `cells_a_number` cells a side have one.
     """
-    by = max(1, int(np.ceil(_NUMBER_WIDTH / _cell_px(cells, size_wh))))
-    blocks = cells.pooled(by)
+    blocks = cells.pooled(cells_a_number(cells, size_wh))
     percent = np.rint(100 * scale.fraction(blocks.values)).astype(int)
     edges = [np.clip(e, 0, 1) * side for e, side in zip(blocks.edges_yx, size_wh[::-1], strict=True)]
     middles = [(e[:-1] + e[1:]) / 2 for e in edges]
@@ -146,7 +144,11 @@ def write_numbers(
             align="center",
             halo=True,
         )
-    return by
+
+
+def cells_a_number(cells: Cells, size_wh: tuple[int, int]) -> int:
+    """How many cells a side share a number in a panel; 1 where each is wide enough."""
+    return max(1, int(np.ceil(_NUMBER_WIDTH / _cell_px(cells, size_wh))))
 
 
 def _cell_px(cells: Cells, size_wh: tuple[int, int]) -> float:
