@@ -15,6 +15,7 @@ from regard.media.prefetch import prefetched
 from regard.media.video import open_video
 from regard.models.dvis_daq.checkpoint import load
 from regard.models.dvis_daq.model import DvisDaq
+from regard.models.dvis_daq.observe import Sink
 from regard.models.dvis_daq.output import Detection
 from regard.models.dvis_daq.preparation import prepare_frame
 from regard.models.dvis_daq.record_video import FINEST_LAYERS, frame_bytes, record_video
@@ -140,12 +141,41 @@ def video(
         CheckpointError, ModelNotFound: The model cannot be loaded.
         SelectionError: Frames, layers or a way of keeping that do not exist.
     """
-    chosen = settings or Settings()
-    wanted = FrameRange.parse(frames) if isinstance(frames, str) else frames
-    clip = open_video(source) if isinstance(source, (str, os.PathLike)) else source
-    network = load(Path(model)) if isinstance(model, (str, os.PathLike)) else model
+    return look_at(
+        open_video(source) if isinstance(source, (str, os.PathLike)) else source,
+        load(Path(model)) if isinstance(model, (str, os.PathLike)) else model,
+        settings or Settings(),
+        FrameRange.parse(frames) if isinstance(frames, str) else frames,
+        keep=keep,
+        layers=layers,
+        class_names=class_names,
+        device=device,
+        notify=notify,
+        on_frame=on_frame,
+    )
+
+
+def look_at(
+    clip: Video,
+    network: DvisDaq,
+    settings: Settings,
+    wanted: FrameRange,
+    *,
+    keep: Keep,
+    layers: Sequence[int],
+    class_names: Sequence[str] = (),
+    device: str = "cpu",
+    notify: Callable[[str], None] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+    sink: Sink | None = None,
+) -> ClipAttention:
+    """As `video`, with everything opened.
+
+    ``sink`` takes the calls of each window as soon as they are complete; they are not held in
+    memory then. See `record_video`.
+    """
     _move(network, device)
-    _, view = prepare_frame(_first(clip, wanted).image, chosen)
+    _, view = prepare_frame(_first(clip, wanted).image, settings)
     indices: list[int] = []
     seconds: list[float | None] = []
 
@@ -155,18 +185,20 @@ def video(
             seconds.append(frame.seconds)
             if on_frame is not None:
                 on_frame(len(indices))
-            yield prepare_frame(frame.image, chosen)[0]
+            yield prepare_frame(frame.image, settings)[0]
 
     if notify is not None:
         notify(_told(clip, wanted, frame_bytes(network, view, keep, layers), keep))
-    attention = record_video(network, prepared(), chosen, view, keep=keep, layers=layers)
+    attention = record_video(
+        network, prepared(), settings, view, keep=keep, layers=layers, sink=sink
+    )
     return ClipAttention(
         video=clip,
         wanted=wanted,
         frame_indices=indices,
         frame_seconds=seconds,
         attention=attention,
-        settings=chosen,
+        settings=settings,
         class_names=tuple(class_names),
     )
 

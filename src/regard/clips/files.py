@@ -110,6 +110,7 @@ def importance_csv(clip: ClipAttention, index: int) -> bytes:
     class logit, signed.
     """
     found, label = clip.attention.importance(clip.instance(index).row), clip.instance(index).label
+    assert found.contributions is not None
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["frame", "seconds", "alive", "weight", "logit"])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,6 +28,9 @@ from regard.models.dvis_daq.track_attention import (
     TrackerKind,
 )
 from regard.spread import Between
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -338,7 +341,7 @@ class RecordedVideo:
             **options,
         )
 
-    def _ask(self, what: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def _ask(self, what: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """What is asked for; that something was not kept is a choice that does not exist."""
         try:
             return what(*arguments, **options)

@@ -5,7 +5,7 @@ tracker's queries carry the names of their tracks, whose order changes with ever
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.models.dvis_daq.tracks import TrackedFrame
 from regard.tokens import Tokens
+
+Sink = Callable[[Part, Sequence[Attention]], None]
+"""Takes the calls of a part of a run: of a window, of a frame, or of the refiner."""
 
 PREDICTOR = "sem_seg_head.predictor.transformer_cross_attention_layers"
 TRACKER_CROSS = "tracker.transformer_cross_attention_layers"
@@ -49,12 +52,17 @@ class Watcher(Observer):
         view: Where the input's pixels lie on a frame.
         keep: What is kept.
         layers: Indices of the predictor's layers to keep.
+        sink: Takes calls as soon as all of a window or frame are there; then they are not held.
     """
 
-    def __init__(self, view: ViewTransform, keep: Keep, layers: Sequence[int]) -> None:
+    def __init__(
+        self, view: ViewTransform, keep: Keep, layers: Sequence[int], sink: Sink | None = None
+    ) -> None:
         self.maps = FrameStore() if keep == "maps" else None
         self.map_cells: list[int] = []  # cells of each of the layers, in their order
         self._view, self._keep, self._layers = view, keep, set(layers)
+        self._sink = sink
+        self._streamed: list[Attention] = []
         self._part: Part = "segment"
         self._place = {"window": 0, "frame": 0}
         self._of_frame: list[Attention] = []
@@ -62,11 +70,30 @@ class Watcher(Observer):
 
     def begin(self, part: Part, *, window: int = 0, frame: int = 0) -> None:
         """The calls that come now belong to this part."""
+        self.hand_over()
         self._part, self._place = part, {"window": window, "frame": frame}
         if part == "segment":
             self._of_window = []
 
+    def hand_over(self) -> None:
+        """Give the sink what is complete."""
+        if self._sink is not None and self._streamed:
+            self._sink(self._part, self._streamed)
+        self._streamed = []
+
     def each(self, call: Attention) -> bool:
+        """Say what the call is; whether it is held until the run is over."""
+        is_kept = self._is_kept(call)
+        # which tracks are in the result is known at the end, so their calls wait for it
+        if not is_kept or self._sink is None or self._waits_for_result():
+            return is_kept
+        self._streamed.append(call)
+        return False
+
+    def _waits_for_result(self) -> bool:
+        return self._keep == "predicted" and self._part != "segment"
+
+    def _is_kept(self, call: Attention) -> bool:
         """Say what the call is; whether it is kept."""
         call.axes |= self._place
         call.axes["layer_index"] = index_of(call)

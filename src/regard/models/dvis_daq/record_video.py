@@ -10,7 +10,7 @@ from regard.geometry import ViewTransform
 from regard.intercept.record import record
 from regard.models.dvis_daq.inference import run_video
 from regard.models.dvis_daq.model import DvisDaq
-from regard.models.dvis_daq.observe import Watcher, only_predicted
+from regard.models.dvis_daq.observe import Sink, Watcher, only_predicted
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
@@ -29,6 +29,7 @@ def record_video(
     *,
     keep: Keep = "predicted",
     layers: Sequence[int] = FINEST_LAYERS,
+    sink: Sink | None = None,
 ) -> VideoAttention:
     """What a model says about a video, and where it looks.
 
@@ -39,6 +40,9 @@ def record_video(
         view: Where the input's pixels lie on a frame; of `prepare_frame`.
         keep: See `Keep`.
         layers: Layers of the predictor to keep; by default the last three, one for each level.
+        sink: Takes the calls of each window, frame and refiner as soon as they are complete. They
+            are not in the result then, and memory does not grow with them. With "predicted" it
+            takes the predictor's alone: which others are kept is known at the end.
 
     Raises:
         SelectionError: A layer or way of keeping that does not exist.
@@ -46,9 +50,10 @@ def record_video(
     """
     layers = tuple(sorted(set(layers)))
     _check(model, keep, layers)
-    watcher = Watcher(view, keep, layers)
+    watcher = Watcher(view, keep, layers, sink)
     with record(model, _PATTERNS[keep], keep="qk", each=watcher.each) as recording:
         output = run_video(model, frames, settings, observer=watcher)
+        watcher.hand_over()
     if keep == "predicted":
         recording = Recording(only_predicted(recording, output), recording.unrecorded)
     return VideoAttention(

@@ -1,7 +1,8 @@
 """The recorded attention of a run over a video, while it is in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ class CallsInMemory:
     """Calls by their place; see `Calls`."""
 
     def __init__(self, calls: Iterable[Attention], maps: FrameStore | None) -> None:
-        self._calls = {call_place(call): call for call in calls}
+        self._calls = {place_of(call.layer, call.axes): call for call in calls}
         self._maps = maps
 
     def find(self, stem: str, place: int, layer: int) -> Attention | None:
@@ -33,13 +34,13 @@ class CallsInMemory:
         return None if self._maps is None else self._maps[frame]
 
 
-def call_place(call: Attention) -> tuple[str, int, int]:
-    """Stem, place and layer by which a call is found; see `Calls.find`."""
-    stem, found, after = call.layer.rpartition("_layers.")
+def place_of(layer: str, axes: Mapping[str, Any]) -> tuple[str, int, int]:
+    """Stem, place and index of the layer by which a call is found; see `Calls.find`."""
+    stem, found, after = layer.rpartition("_layers.")
     name = after.partition(".")[2]  # two kinds of attention in one layer are told by their name
-    stem = f"{stem}_layers" if found else call.layer
+    stem = f"{stem}_layers" if found else layer
     stem = f"{stem}.{name}" if name == "slot_attn" else stem
-    return stem, call.axes.get("row", call.axes["frame"]), call.axes["layer_index"]
+    return stem, axes.get("row", axes["frame"]), axes["layer_index"]
 
 
 @dataclass(eq=False, kw_only=True)
