@@ -20,6 +20,8 @@ from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
 from regard.cli.panoptic import panoptic
+from regard.cli.plot import plot
+from regard.cli.render import render
 from regard.cli.terminal import NoticeHandler, complain
 from regard.cli.video import video
 from regard.cli.zoo import zoo
@@ -42,6 +44,8 @@ app.command(
 )
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 app.command(video, usage="Usage: regard video --model FILE [OPTIONS] CLIP...")
+app.command(plot, usage="Usage: regard plot [OPTIONS] RUN KIND")
+app.command(render, usage="Usage: regard render [OPTIONS] RUN")
 for command in (layers, models, demo, evaluate, zoo):
     app.command(command)
 

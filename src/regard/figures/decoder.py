@@ -55,7 +55,7 @@ def draw_decoder(
     subject: Subject,
     photos: Mapping[int, Image.Image],
     layers: Sequence[int] | None = None,
-    how: DecoderLook = DecoderLook(),  # noqa: B008 - it is frozen
+    how: DecoderLook = DecoderLook(),
 ) -> Picture:
     """The mean of layers and each layer alone, over some frames.
 
@@ -76,8 +76,47 @@ def draw_decoder(
             f"{subject.name} of video {subject.video.id!r} lives in frames {subject.life.start} to "
             f"{subject.life.stop - 1}, none of which is shown"
         )
+    rows = _map_rows(subject, photos, layers, how, each=True)
+    table = _table(rows, photos)
+    return draw_page(
+        table.size_wh,
+        table.draw,
+        _legend(rows),
+        title=f"Where the model looks for {subject.words}",
+        lines=[about(subject), _how(subject, how, rows)],
+    )
+
+
+def map_tiles(
+    subject: Subject,
+    photos: Mapping[int, Image.Image],
+    layers: Sequence[int] | None = None,
+    how: DecoderLook = DecoderLook(),
+) -> tuple[Tiles, Legend]:
+    """The mean of layers over some frames, and what its colours mean; a part of a page."""
+    rows = _map_rows(subject, photos, layers, how, each=False)
+    return _table(rows, photos), _legend(rows)
+
+
+def _map_rows(
+    subject: Subject,
+    photos: Mapping[int, Image.Image],
+    layers: Sequence[int] | None,
+    how: DecoderLook,
+    *,
+    each: bool,
+) -> "list[_MapRow]":
+    if not set(photos) & set(subject.life):
+        raise SelectionError(
+            f"{subject.name} of video {subject.video.id!r} lives in frames {subject.life.start} to "
+            f"{subject.life.stop - 1}, none of which is shown"
+        )
     panel_wh = _panel_wh(subject.video.size_hw, min(len(photos), _MOST_COLUMNS))
-    drawn = [_MapRow(maps, how, panel_wh) for maps in Maps.of(subject, layers).each()]
+    maps = Maps.of(subject, layers)
+    return [_MapRow(one, how, panel_wh) for one in (maps.each() if each else [maps])]
+
+
+def _table(drawn: "Sequence[_MapRow]", photos: Mapping[int, Image.Image]) -> Tiles:
     rows: list[list[Tile]] = []
     names: list[str] = []
     for one in drawn:
@@ -85,13 +124,22 @@ def draw_decoder(
         for start in range(0, len(tiles), _MOST_COLUMNS):
             rows.append(tiles[start : start + _MOST_COLUMNS])
             names.append("" if start else one.words)
-    table = Tiles(rows, names)
-    return draw_page(
-        table.size_wh,
-        table.draw,
-        drawn[0].legend([one.scale for one in drawn]),
-        title=f"Where the model looks for {subject.words}",
-        lines=[about(subject), _how(subject, how, drawn)],
+    return Tiles(rows, names)
+
+
+def _legend(drawn: "Sequence[_MapRow]") -> Legend:
+    """What colours mean; ends of the scale stand with the rows where these differ."""
+    first, how = drawn[0], drawn[0].how
+    is_shared = first.scales.is_shared
+    one = is_shared and len({row.scale for row in drawn}) == 1
+    return Legend(
+        scale=first.scale if one else None,
+        look=how.look,
+        places=(),
+        over_photo=True,
+        words=first.scales.unit,
+        elsewhere="number above each row" if is_shared else "number below each panel",
+        levels=LEVELS if how.view == "grid" else (),
     )
 
 
@@ -147,26 +195,11 @@ class _MapRow:
             return self.maps.words
         return f"{self.maps.words} · {number(self.scale.low)} to {high_words(self.scale)}"
 
-    def legend(self, scales: Sequence[Scale]) -> Legend:
-        """What colours mean; ends of the scale stand with the rows where these differ."""
-        shared = self.scales.is_shared and len(set(scales)) == 1
-        return Legend(
-            scale=scales[0] if shared else None,
-            look=self.how.look,
-            places=(),
-            over_photo=True,
-            words=self.scales.unit,
-            elsewhere="number above each row"
-            if self.scales.is_shared
-            else "number below each panel",
-            levels=LEVELS if self.how.view == "grid" else (),
-        )
-
     def tile(self, frame: int, photo: Image.Image) -> Tile:
         """One panel: the frame with its map, or in grey outside of the subject's life."""
         small = photo.resize(self.panel_wh, Image.Resampling.LANCZOS)
         values = self._values(frame)
-        name = f"frame {self.maps.subject.video.frame_indices[frame]}"
+        name = f"frame {self.maps.subject.frame_names[frame]}"
         if values is None:
             grey = np.asarray(small.convert("L").convert("RGB"))
             return Tile(grey, name, "it does not live here")

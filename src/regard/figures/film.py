@@ -53,7 +53,7 @@ def film(
     subject: Subject,
     frames: Iterable[Frame],
     layers: Sequence[int] | None = None,
-    how: FilmLook = FilmLook(),  # noqa: B008 - it is frozen
+    how: FilmLook = FilmLook(),
     *,
     beside: tuple[Subject, tuple[str, str]] | None = None,
 ) -> Iterator[Image.Image]:
@@ -255,7 +255,7 @@ def _curve(subject: Subject, weights: Any, width: int) -> Chart:
     lives = np.asarray(subject.alive())
     return Chart(
         curves=[Curve(weights)],
-        names=[str(number) for number in subject.video.frame_indices],
+        names=subject.frame_names,
         shaded=None if lives.all() else lives,
         shade_name="lives",
         axes=("frame", "weight"),

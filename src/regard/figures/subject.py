@@ -1,6 +1,6 @@
 """What a figure is about: an instance that was found in a video, or an object query."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from regard.datasets.rle import Mask
-from regard.errors import SelectionError
-from regard.runs import RecordedInstance, RecordedVideo
+from regard.errors import RegardError, SelectionError
+from regard.runs import RecordedInstance, RecordedVideo, Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,11 @@ class Subject:
     options: dict[str, Any] = field(default_factory=dict)
     """How attention is put together: ``mixing``, ``masked``, ``decoder_head``, ``head``,
     ``tracker_layer``; see `TrackAttention.cell_weights`."""
+
+    @property
+    def frame_names(self) -> list[str]:
+        """Place in the source of each frame that was run, as words."""
+        return [str(index) for index in self.video.frame_indices]
 
     def cell_weights(self, frame: int, layer: int) -> Tensor | None:
         """Weight of each cell of a layer's feature level, (cells,); None outside of its life."""
@@ -92,6 +97,35 @@ def choose(
         return [_of_query(video, query, options)]
     places = _places(video, tuple(instances), category, track)
     return [_of_instance(video, place, options) for place in places]
+
+
+OnFailure = Callable[[RegardError], object]
+"""What is done about something that cannot be shown."""
+
+
+def raised(error: RegardError) -> None:
+    """Do not go on."""
+    raise error
+
+
+def subjects(
+    run: Run, videos: Sequence[str], chosen: Mapping[str, Any], on_failure: OnFailure = raised
+) -> Iterator[Subject]:
+    """What is chosen of the videos of a run, one after the other.
+
+    Args:
+        run: See `open_run`.
+        videos: Which ones; all by default.
+        chosen: Keywords of `choose`.
+        on_failure: Called for videos that do not hold what is chosen.
+    """
+    for name in videos or run.videos:
+        try:
+            found = choose(run.video(name), **chosen)
+        except SelectionError as error:
+            on_failure(error)
+            continue
+        yield from found
 
 
 def _places(

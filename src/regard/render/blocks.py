@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from regard.render import style
+from regard.render.legend import Legend
 from regard.render.sheet import Sheet
 
 _NAME_HEIGHT = 44
@@ -80,6 +81,23 @@ class Row:
         for block in self.blocks:
             block.draw(sheet, x, y)
             x += block.size_wh[0] + self.gap
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the colours of the block above it mean."""
+
+    legend: Legend
+    width: int
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Size in pixels."""
+        return self.width, self.legend.height(self.width)
+
+    def draw(self, sheet: Sheet, x: int, y: int) -> None:
+        """Draw it with its upper left corner at (x, y)."""
+        self.legend.draw(sheet, x, y, self.width)
 
 
 def in_rows(blocks: Sequence[Block], columns: int) -> Column:

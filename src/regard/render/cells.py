@@ -103,9 +103,7 @@ def check_view(view: str) -> View:
     raise SelectionError(f"view is {view!r}, expected one of {get_args(View)}")
 
 
-def draw_cells(
-    cells: Cells, scale: Scale, look: Look, photo: Pixels, view: View
-) -> Pixels:
+def draw_cells(cells: Cells, scale: Scale, look: Look, photo: Pixels, view: View) -> Pixels:
     """One panel of the photo's size: the photo with its cells over it; not for "heatmap"."""
     size_wh = (photo.shape[1], photo.shape[0])
     values = cells.map(size_wh)
@@ -128,7 +126,9 @@ def write_numbers(
     """
     blocks = cells.pooled(cells_a_number(cells, size_wh))
     percent = np.rint(100 * scale.fraction(blocks.values)).astype(int)
-    edges = [np.clip(e, 0, 1) * side for e, side in zip(blocks.edges_yx, size_wh[::-1], strict=True)]
+    edges = [
+        np.clip(e, 0, 1) * side for e, side in zip(blocks.edges_yx, size_wh[::-1], strict=True)
+    ]
     middles = [(e[:-1] + e[1:]) / 2 for e in edges]
     room = float(np.diff(edges[1]).max())
     size = min(0.42 * room, style.SMALL)

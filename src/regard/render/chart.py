@@ -91,10 +91,15 @@ class Chart:
         return (low, high) if high > low else (low, low + 1.0)
 
     @property
+    def _ticks(self) -> tuple[float, ...]:
+        low, high = self._range
+        return (low, (low + high) / 2, high) if low == 0 else (low, 0.0, high)
+
+    @property
     def plot_box(self) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the area inside of the axes, from the corner."""
-        widest = max(text_width(number(end), style.SMALL) for end in self._range)
-        left = round(widest + 0.5 * style.SMALL + (1.5 * style.SMALL if self.axes[1] else 0))
+        widest = max(text_width(number(value), style.SMALL) for value in self._ticks)
+        left = round(widest + 0.5 * style.SMALL + (1.7 * style.SMALL if self.axes[1] else 0))
         top = round(1.9 * style.SMALL if self._key() else 0.5 * style.SMALL)
         width, height = self.size_wh
         return left, top, width - 4, height - round(3.0 * style.SMALL)
@@ -129,14 +134,15 @@ class Chart:
 
     def _draw_shade(self, sheet: Sheet, x: int, y: int) -> None:
         _, top, _, bottom = self.plot_box
+        if self._shaded.all():  # nothing to tell apart
+            return
         for frame in np.flatnonzero(self._shaded):
             first, last = (round(x + self.across(frame + half)) for half in (-0.5, 0.5))
             sheet.raster[y + top : y + bottom, first:last] = SHADE
 
     def _draw_axes(self, sheet: Sheet, x: int, y: int) -> None:
         left, top, right, bottom = self.plot_box
-        low, high = self._range
-        for value in (low, (low + high) / 2, high) if low == 0 else (low, 0.0, high):
+        for value in self._ticks:
             at = y + self._down(value)
             sheet.line([(x + left, at), (x + right, at)], colour=_GRID, width=1.5)
             sheet.text(
@@ -151,9 +157,7 @@ class Chart:
             words = self.names[frame] if self.names else str(frame)
             at = x + self.across(frame)
             baseline = y + bottom + 1.15 * style.SMALL
-            sheet.text(
-                words, at, baseline, size=style.SMALL, colour=style.QUIET, align="center"
-            )
+            sheet.text(words, at, baseline, size=style.SMALL, colour=style.QUIET, align="center")
         middle = x + (left + right) / 2
         baseline = y + bottom + 2.6 * style.SMALL
         sheet.text(
@@ -203,7 +207,7 @@ class Chart:
         named: list[tuple[str, int | None]] = [
             (curve.name, index) for index, curve in enumerate(self.curves) if curve.name
         ]
-        if self.shade_name and self._shaded.any():
+        if self.shade_name and self._shaded.any() and not self._shaded.all():
             named.append((self.shade_name, None))
         return named
 
@@ -220,9 +224,7 @@ class Chart:
                 ends = [(at, float(middle)), (at + swatch, float(middle))]
                 sheet.line(ends, colour=colour, width=_LINE + 1, dashed=dashed)
             at += swatch + 0.4 * style.SMALL
-            sheet.text(
-                words, at, middle + 0.34 * style.SMALL, size=style.SMALL, colour=style.QUIET
-            )
+            sheet.text(words, at, middle + 0.34 * style.SMALL, size=style.SMALL, colour=style.QUIET)
             at += text_width(words, style.SMALL) + 1.4 * style.SMALL
 
 

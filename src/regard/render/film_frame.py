@@ -31,7 +31,9 @@ class FramePainter:
     def __post_init__(self) -> None:
         places: Floats = np.linspace(0, 1, 256, dtype=np.float32) ** 2
         cover = np.rint(self.look.cover(places) * 255).astype(int)
-        colours = np.rint(colour_table(self.look.cmap))[np.rint(places * 255).astype(int)].astype(int)
+        colours = np.rint(colour_table(self.look.cmap))[np.rint(places * 255).astype(int)].astype(
+            int
+        )
         object.__setattr__(self, "_cover", cover.tolist())
         object.__setattr__(self, "_colours", colours.ravel().tolist())
 

@@ -82,9 +82,10 @@ class _Axis:
         longest = max(count, other) if max(count, other) <= 4 * min(count, other) else count
         cell = min(_LARGEST_CELL, side / longest)
         length = count * int(cell) if cell >= 1 else max(1, round(count * cell))
-        slanted = names is not None and what == "keys"
+        is_numbered = names is None or all(name.isdecimal() for name in names)
+        slanted = not is_numbered and what == "keys"
         pitch = _SLANTED_PITCH if slanted else _LETTER_PITCH
-        if names is None and cell < style.SMALL:
+        if is_numbered and cell < style.SMALL:
             pitch = _NUMBER_PITCH
         words = names_or_numbers(names, count, what)
         return cls(names=words, slanted=slanted, pitch=pitch, length=length)

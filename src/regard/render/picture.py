@@ -1,8 +1,8 @@
 """The finished picture, and the sheet that it is drawn on.
 
 A sheet is one raster, filled with NumPy, and lines, type and rings that matplotlib sets on top of
-it, so that a PDF or SVG keeps its letters as letters and its lines as lines. Only matplotlib's object interface is used:
-no pyplot, no current figure, no change to its settings.
+it, so that a PDF or SVG keeps its letters as letters and its lines as lines. Only matplotlib's
+object interface is used: no pyplot, no current figure, no change to its settings.
 """
 
 import functools
@@ -121,11 +121,14 @@ class Picture:
         kind = Path(path).suffix.lower()
         if kind not in {".png", ".pdf", ".svg"}:
             raise MediaError(f"{os.fspath(path)!r}: cannot write {kind!r}, only .png, .pdf, .svg")
-        data = self._repr_png_() if kind == ".png" else self._vector(kind[1:])
         try:
-            write_atomically(path, data)
+            write_atomically(path, self.to_bytes(kind[1:]))
         except OSError as error:
             raise MediaError(f"cannot write {os.fspath(path)!r}: {error.strerror}") from error
+
+    def to_bytes(self, kind: str) -> bytes:
+        """The content of the file that `save` writes; "png", "pdf" or "svg"."""
+        return self._repr_png_() if kind == "png" else self._vector(kind)
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
