@@ -13,6 +13,7 @@ import cyclopts
 
 from regard import __version__
 from regard.cli.caption import caption
+from regard.cli.check import check
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
 from regard.cli.generate import generate
@@ -22,6 +23,7 @@ from regard.cli.models import models
 from regard.cli.panoptic import panoptic
 from regard.cli.plot import plot
 from regard.cli.render import render
+from regard.cli.run import run
 from regard.cli.terminal import NoticeHandler, complain
 from regard.cli.video import video
 from regard.cli.zoo import zoo
@@ -43,10 +45,11 @@ app.command(
     usage="Usage: regard caption --model PTH --infos PKL [--features DIR | --cnn FILE] PHOTO...",
 )
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
-app.command(video, usage="Usage: regard video --model FILE [OPTIONS] CLIP...")
+app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
+app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [OPTIONS]")
 app.command(plot, usage="Usage: regard plot [OPTIONS] RUN KIND")
 app.command(render, usage="Usage: regard render [OPTIONS] RUN")
-for command in (layers, models, demo, evaluate, zoo):
+for command in (check, layers, models, demo, evaluate, zoo):
     app.command(command)
 
 

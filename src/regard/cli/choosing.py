@@ -1,4 +1,4 @@
-"""Options that commands on runs share: which videos, which instances, and how they are looked at."""
+"""Options that commands on runs share: which videos, which instances, and how they are shown."""
 
 from typing import Annotated, Any, Literal
 

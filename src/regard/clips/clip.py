@@ -13,12 +13,12 @@ from regard.errors import DeviceError, MediaError, SelectionError
 from regard.media.frames import Frame, FrameRange, Video
 from regard.media.prefetch import prefetched
 from regard.media.video import open_video
-from regard.models.dvis_daq.checkpoint import load
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.observe import Sink
 from regard.models.dvis_daq.output import Detection
 from regard.models.dvis_daq.preparation import prepare_frame
-from regard.models.dvis_daq.record_video import FINEST_LAYERS, frame_bytes, record_video
+from regard.models.dvis_daq.pretrained import Pretrained, pretrained
+from regard.models.dvis_daq.record_video import frame_bytes, record_video
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.video_attention import VideoAttention
@@ -46,6 +46,8 @@ class ClipAttention:
     """How it was run."""
     class_names: tuple[str, ...]
     """Names of the classes, where they are known."""
+    model_name: str
+    """Name of the checkpoint; empty for a network that was given."""
 
     @property
     def instances(self) -> list[Detection]:
@@ -110,12 +112,13 @@ class ClipAttention:
 def video(
     source: str | os.PathLike[str] | Video,
     *,
-    model: str | os.PathLike[str] | DvisDaq,
+    model: str | os.PathLike[str] | Pretrained | DvisDaq,
     settings: Settings | None = None,
     frames: FrameRange | str = ":",
     keep: Keep = "predicted",
-    layers: Sequence[int] = FINEST_LAYERS,
-    class_names: Sequence[str] = (),
+    layers: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+    online: bool | None = None,
     device: str = "cpu",
     notify: Callable[[str], None] | None = None,
     on_frame: Callable[[int], None] | None = None,
@@ -124,14 +127,17 @@ def video(
 
     Args:
         source: A video file, a folder of frames, or an opened video.
-        model: An official checkpoint file, or a loaded network.
-        settings: Thresholds, sizes, windows; `Settings.from_yaml` reads upstream's files.
+        model: ``"mini-dvis-daq"``, which is shipped; an official checkpoint file; a folder as
+            `pretrained` reads it; or what is loaded already.
+        settings: Thresholds, sizes, windows; by default those that the model brings, or those of
+            the official OVIS models. `Settings.from_yaml` reads upstream's files.
         frames: Which frames, such as "0:100" or "::5".
         keep: "predicted" keeps what the instances of the result looked with; "all" every
             attention call; "maps" one finished map for each track and frame, in constant memory.
         layers: Layers of the predictor whose attention is kept; by default the last three, one
             for each feature level.
-        class_names: Names of the model's classes, in their order.
+        class_names: Names of the model's classes, in their order; by default those that it brings.
+        online: True leaves out the refiner, False demands one; for a name, folder or file.
         device: Where the model runs.
         notify: Called with a line for people before the run.
         on_frame: Called with the number of frames that have been read.
@@ -141,14 +147,18 @@ def video(
         CheckpointError, ModelNotFound: The model cannot be loaded.
         SelectionError: Frames, layers or a way of keeping that do not exist.
     """
+    wanted = FrameRange.parse(frames) if isinstance(frames, str) else frames
+    clip = open_video(source) if isinstance(source, (str, os.PathLike)) else source
+    loaded = _loaded(model, online)
     return look_at(
-        open_video(source) if isinstance(source, (str, os.PathLike)) else source,
-        load(Path(model)) if isinstance(model, (str, os.PathLike)) else model,
-        settings or Settings(),
-        FrameRange.parse(frames) if isinstance(frames, str) else frames,
+        clip,
+        loaded.network,
+        settings or loaded.settings,
+        wanted,
         keep=keep,
         layers=layers,
-        class_names=class_names,
+        class_names=loaded.class_names if class_names is None else class_names,
+        model_name=_name(model),
         device=device,
         notify=notify,
         on_frame=on_frame,
@@ -162,8 +172,9 @@ def look_at(
     wanted: FrameRange,
     *,
     keep: Keep,
-    layers: Sequence[int],
+    layers: Sequence[int] | None,
     class_names: Sequence[str] = (),
+    model_name: str = "",
     device: str = "cpu",
     notify: Callable[[str], None] | None = None,
     on_frame: Callable[[int], None] | None = None,
@@ -200,7 +211,25 @@ def look_at(
         attention=attention,
         settings=settings,
         class_names=tuple(class_names),
+        model_name=model_name,
     )
+
+
+def _loaded(
+    model: str | os.PathLike[str] | Pretrained | DvisDaq, online: bool | None
+) -> Pretrained:
+    if isinstance(model, (str, os.PathLike)):
+        return pretrained(model, online=online)
+    if online is not None:
+        raise SelectionError(
+            "online is for a model's name, folder or file; this one is loaded already: "
+            "pretrained(..., online=...) makes the choice"
+        )
+    return model if isinstance(model, Pretrained) else Pretrained(network=model)
+
+
+def _name(model: str | os.PathLike[str] | Pretrained | DvisDaq) -> str:
+    return Path(model).name if isinstance(model, (str, os.PathLike)) else ""
 
 
 def _told(clip: Video, wanted: FrameRange, bytes_a_frame: int, keep: Keep) -> str:

@@ -1,4 +1,4 @@
-"""Frames of a clip with what an instance was seen by laid over them."""
+"""Frames of a video with what an instance was seen by laid over them."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from regard.clips.clip import ClipAttention
 from regard.render import Look, draw_overlay
+from regard.runs.recorded_video import RecordedVideo
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -22,30 +22,30 @@ _SMALL_PX = 240
 
 
 def draw_instance(
-    clip: ClipAttention, index: int, *, cmap: str = "inferno", **options: Any
+    video: RecordedVideo, index: int, *, cmap: str = "inferno", **options: Any
 ) -> Iterator[Image.Image]:
-    """Every frame of a clip with the attention behind one instance over it, all of one size.
+    """Every frame of a video with the attention behind one instance over it, all of one size.
 
     One scale holds for all frames, so that they compare. Frames outside of the instance's life
     have no attention to show: they come without, in grey.
 
     Args:
-        clip: Of `regard.video`.
+        video: Of a run.
         index: Which instance.
         cmap: A matplotlib colour map.
-        options: As for `VideoAttention.heat`, such as ``layers`` or ``mixing``.
+        options: As for `RecordedVideo.heat`, such as ``layers`` or ``mixing``.
     """
-    row = clip.instance(index).row
-    look = Look(cmap=cmap, high=_shared_high(clip, row, clip.frames_of(index), options))
-    for place, frame in enumerate(clip.images()):
-        heat = clip.attention.heat(row, place, **options)
+    instance = video.instance(index)
+    look = Look(cmap=cmap, high=_shared_high(video, instance.row, instance.life, options))
+    for place, frame in enumerate(video.frames()):
+        heat = video.heat(instance.row, place, **options)
         if heat is None:
             grey = frame.image.convert("L").convert("RGB")
             nothing = np.zeros((grey.height, grey.width), np.float32)
             yield draw_overlay(grey, nothing, look=look).image
             continue
-        mask = clip.masks(place, [row])[0].numpy()
-        yield draw_overlay(outlined(frame.image, mask), heat.numpy(), look=look).image
+        drawn = outlined(frame.image, instance.masks(place))
+        yield draw_overlay(drawn, heat.numpy(), look=look).image
 
 
 def outlined(image: Image.Image, mask: Mask) -> Image.Image:
@@ -67,14 +67,14 @@ def _shrunk(mask: Mask) -> Mask:
 
 
 def _shared_high(
-    clip: ClipAttention, row: int, frames: Iterable[int], options: dict[str, Any]
+    video: RecordedVideo, row: int, frames: Iterable[int], options: dict[str, Any]
 ) -> float:
     """Upper end of the scale for all frames, in times the even share.
 
     The largest over frames of the 99.5th percentile over places.
     """
-    small = options | {"size_hw": _small_hw(clip.attention.view.original_hw)}
-    maps = (clip.attention.heat(row, frame, **small) for frame in frames)
+    small = options | {"size_hw": _small_hw(video.size_hw)}
+    maps = (video.heat(row, frame, **small) for frame in frames)
     return max((_high(heat) for heat in maps if heat is not None), default=1.0)
 
 

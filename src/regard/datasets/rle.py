@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from regard.datasets.run_lengths import run_lengths
 from regard.errors import FormatError
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -30,7 +31,7 @@ def encode_mask(mask: Mask) -> dict[str, Any]:
     >>> encode_mask(np.array([[True, False], [True, True]]))
     {'size': [2, 2], 'counts': '0211'}
     """
-    return {"size": list(mask.shape), "counts": _pack(run_lengths(mask))}
+    return {"size": list(mask.shape), "counts": _pack(run_lengths(mask)["counts"])}
 
 
 def decode_mask(stored: Any, size_hw: tuple[int, int] | None = None) -> Mask:
@@ -50,14 +51,6 @@ def decode_mask(stored: Any, size_hw: tuple[int, int] | None = None) -> Mask:
     runs = _checked(counts, height * width)
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
-
-
-def run_lengths(mask: Mask) -> list[int]:
-    """Lengths of the runs of a mask, the first one of zeros."""
-    flat = mask.T.reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts: list[int] = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    return [0, *counts] if flat.size and flat[0] else counts
 
 
 def _pack(runs: Sequence[int]) -> str:

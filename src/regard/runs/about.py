@@ -16,6 +16,7 @@ import torch
 
 from regard import __version__
 from regard.errors import FormatError, RunError
+from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
 
@@ -129,6 +130,15 @@ def weights_sha256(model: torch.nn.Module) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def class_categories(network: DvisDaq, names: Sequence[str]) -> tuple[tuple[int, str], ...]:
+    """(id, name) of each class of a model outside of any dataset: numbered from 1."""
+    count = network.sem_seg_head.predictor.class_embed.out_features - 1
+    return tuple(
+        (label + 1, names[label] if label < len(names) else f"class {label}")
+        for label in range(count)
+    )
 
 
 def relative_source(source: str | os.PathLike[str], run: Path) -> str:

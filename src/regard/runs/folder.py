@@ -5,10 +5,10 @@ journal says so. What has no line in the journal is done again.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from regard.atomic import sync_folder, write_atomically
 from regard.errors import RunError
@@ -77,13 +77,40 @@ class RunFolder:
         """
         return write_sealed(self.path, name, data)
 
-    def add(self, unit: str, files: Iterable[tuple[str, bytes]]) -> None:
+    def add(
+        self, unit: str, files: Iterable[tuple[str, bytes]], how: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the files of a unit, then say in the journal that it is done.
 
         A unit that is done again takes the place of its former self; where nothing differs, the
         journal stays as it is.
+
+        Args:
+            unit: Its name, such as "plots 12".
+            files: (path in the run, content) of each; one is held at a time.
+            how: Choices that the files depend on, of numbers, words and lists; `is_done` compares
+                them.
         """
-        self.acknowledge(Unit(unit, {name: self.write(name, data) for name, data in files}))
+        seals = {name: self.write(name, data) for name, data in files}
+        self.acknowledge(Unit(unit, seals, dict(how or {})))
+
+    def vouch(self, unit: str, names: Iterable[str], how: Mapping[str, Any] | None = None) -> None:
+        """Say in the journal that a unit is done whose files are there, such as films.
+
+        They must have been written atomically, as `regard.atomic` does.
+
+        Args:
+            unit: Its name.
+            names: Paths of its files in the run.
+            how: As for `add`.
+        """
+        seals = {name: Seal.of_file(self.path / name) for name in names}
+        self.acknowledge(Unit(unit, seals, dict(how or {})))
+
+    def is_done(self, unit: str, how: Mapping[str, Any] | None = None) -> bool:
+        """Whether a unit is done, and was made with these choices."""
+        found = self.unit(unit)
+        return found is not None and found.how == dict(how or {})
 
     def acknowledge(self, unit: Unit) -> None:
         """Say in the journal that a unit is done whose files are written."""
@@ -98,14 +125,15 @@ class RunFolder:
         if before is not None:
             self._remove(path for path in before.files if path not in unit.files)
 
-    def clear(self, pattern: str) -> None:
+    def clear(self, patterns: Iterable[str]) -> None:
         """Remove files that no unit vouches for, such as the first parts of a video that failed.
 
         Args:
-            pattern: Glob of paths in the run.
+            patterns: Globs of paths in the run.
         """
         known = {path for unit in self._units.values() for path in unit.files}
-        found = (path.relative_to(self.path).as_posix() for path in self.path.glob(pattern))
+        paths = (path for pattern in patterns for path in self.path.glob(pattern))
+        found = (path.relative_to(self.path).as_posix() for path in paths)
         self._remove(path for path in sorted(found) if path not in known)
 
     def settle(self, order: Sequence[str]) -> None:

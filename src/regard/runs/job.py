@@ -11,9 +11,10 @@ from regard.media.frame_files import FrameFiles
 from regard.media.frames import EVERY_FRAME, FrameRange, Video
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.preparation import view_of
-from regard.models.dvis_daq.record_video import FINEST_LAYERS, frame_bytes
+from regard.models.dvis_daq.record_video import checked_layers, frame_bytes
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
+from regard.runs.about import About, relative_source, weights_sha256
 from regard.runs.folder import write_sealed
 from regard.runs.journal import Unit
 from regard.runs.parts import PartWriter, add_recording
@@ -41,8 +42,43 @@ class Job:
     settings: Settings
     wanted: FrameRange = EVERY_FRAME
     keep: Keep = "predicted"
-    layers: Sequence[int] = FINEST_LAYERS
+    layers: Sequence[int] | None = None
     device: str = "cpu"
+
+    @property
+    def kept_layers(self) -> tuple[int, ...]:
+        """Layers of the predictor that are kept, in order.
+
+        Raises:
+            SelectionError: A layer or a way of keeping that does not exist.
+        """
+        return checked_layers(self.network, self.keep, self.layers)
+
+    def about(
+        self,
+        model: str,
+        categories: Sequence[tuple[int, str]],
+        sources: Sequence[Source],
+        run: Path,
+    ) -> About:
+        """How a run of this job over some videos is made.
+
+        Args:
+            model: Name of the checkpoint.
+            categories: (id, name) of each class, in the model's order.
+            sources: The videos.
+            run: Folder of the run.
+        """
+        return About(
+            model=model,
+            model_sha256=weights_sha256(self.network),
+            settings=self.settings,
+            keep=self.keep,
+            layers=self.kept_layers,
+            frames=str(self.wanted),
+            categories=tuple(categories),
+            videos=tuple((source.name, relative_source(source.path, run)) for source in sources),
+        )
 
     def bytes_of(self, video: Video) -> int:
         """About what a video will take on the disk; a video that does not say its length: 0."""

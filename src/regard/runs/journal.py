@@ -10,8 +10,9 @@ import json
 import os
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from regard.errors import FormatError
 
@@ -52,11 +53,14 @@ class Unit:
     """Such as "video 12"."""
     files: dict[str, Seal]
     """Its files, by path in the run."""
+    how: dict[str, Any] = field(default_factory=dict)
+    """Choices that its files depend on, besides those of the run."""
 
     def line(self) -> bytes:
         """Its line in the journal."""
         files = {path: [seal.size_bytes, seal.sha256] for path, seal in self.files.items()}
-        body = json.dumps({"unit": self.name, "files": files}, ensure_ascii=True).encode()
+        words = {"unit": self.name, "files": files} | ({"how": self.how} if self.how else {})
+        body = json.dumps(words).encode()
         return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
@@ -112,7 +116,7 @@ def _unit(path: Path, number: int, line: bytes) -> Unit:
         files = {
             str(name): Seal(int(size), str(sha)) for name, (size, sha) in content["files"].items()
         }
-        return Unit(str(content["unit"]), files)
+        return Unit(str(content["unit"]), files, dict(content.get("how", {})))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"{path}, line {number}: damaged ({error}); the files of this run cannot be told to be "

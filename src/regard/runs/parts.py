@@ -7,7 +7,8 @@ memory does not grow with the video, and parts are the same however the run was 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from glob import escape
+from typing import Literal, get_args
 
 import safetensors.torch
 import torch
@@ -93,6 +94,11 @@ class PartWriter:
         name = f"{self.stem}_{kind}_{first}-{stop}.safetensors"
         self.seals[name] = self.write(name, data)
         self.parts.append(StoredPart(kind, first, stop, name))
+
+
+def part_patterns(stem: str) -> list[str]:
+    """Globs of the parts that a video may have left."""
+    return [f"{escape(stem)}_{kind}_[0-9]*-[0-9]*.safetensors" for kind in get_args(PartKind)]
 
 
 def part_of_layer(layer: str) -> Part:

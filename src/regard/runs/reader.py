@@ -28,11 +28,13 @@ def open_ours(folder: Path) -> Run:
     def read(name: str) -> VideoContent:
         return _content(folder, name, files, categories, sources[name])
 
+    videos = tuple(name for name in sources if unit_name(name) in done)
+    failed = _failed(files) if "results" in done else {}
     return Run(
         path=folder,
         categories=dict(categories),
-        videos=tuple(name for name in sources if unit_name(name) in done),
-        failed=_failed(files) if "results" in done else {},
+        videos=videos,
+        failed={name: reason for name, reason in failed.items() if name not in videos},
         about=about,
         _read=read,
     )
@@ -41,6 +43,11 @@ def open_ours(folder: Path) -> Run:
 def unit_name(video: str) -> str:
     """The unit of work that a video is."""
     return f"video {video}"
+
+
+def is_video(unit: str) -> bool:
+    """Whether a unit of work is a video."""
+    return unit.startswith(unit_name(""))
 
 
 def video_stem(video: str) -> str:

@@ -14,7 +14,8 @@ from regard.runs.about import RUN_JSON, About, read_about
 from regard.runs.folder import RunFolder
 from regard.runs.job import Job, Source
 from regard.runs.journal import Unit
-from regard.runs.reader import unit_name, video_stem
+from regard.runs.parts import part_patterns
+from regard.runs.reader import is_video, unit_name, video_stem
 from regard.runs.results import result_files
 from regard.runs.run import Run, open_run
 
@@ -24,6 +25,9 @@ RESULTS_UNIT = "results"
 
 class Progress:
     """Is told how far a run is; this one does nothing with it."""
+
+    def start(self, videos: int, frames: int | None) -> None:
+        """So many videos are to be run, with so many frames, if all say how many they have."""
 
     def begin(self, name: str, frames: int | None) -> None:
         """A video begins, which says that it has so many frames."""
@@ -78,20 +82,17 @@ def run_videos(
     """
     told = progress or Progress()
     with RunFolder(path) as folder:
-        before = read_about(path)
-        if before is not None:
-            about = about.joined_with(before)
-        folder.add(RUN_UNIT, [(RUN_JSON, about.to_bytes())])
+        begin(folder, about)
         waiting = [source for source in sources if folder.unit(unit_name(source.name)) is None]
-        _tell_size(path, job, waiting, notify)
+        _tell_size(path, job, waiting, told, notify)
         failed: dict[str, str] = {}
         for source, outcome in (engine or run_here)(path, job, waiting, told):
             if isinstance(outcome, Unit):
                 folder.acknowledge(outcome)
             else:
-                folder.clear(f"{video_stem(source.name)}_*")
+                folder.clear(part_patterns(video_stem(source.name)))
                 failed[source.name] = outcome
-        _finish(folder, failed)
+        finish(folder, failed)
     return Outcome(open_run(path), failed, len(sources) - len(waiting))
 
 
@@ -123,12 +124,23 @@ def _count(job: Job, source: Source) -> int | None:
     return None if count is None else job.wanted.count(count)
 
 
-def _finish(folder: RunFolder, failed: Mapping[str, str]) -> None:
+def begin(folder: RunFolder, about: About) -> None:
+    """Write how a run is made, or check that the run that is there was made so.
+
+    Raises:
+        RunError: The folder is another run's, in which videos are done.
+    """
+    before = read_about(folder.path)
+    if before is not None and any(is_video(unit.name) for unit in folder.units):
+        about = about.joined_with(before)
+    folder.add(RUN_UNIT, [(RUN_JSON, about.to_bytes())])
+
+
+def finish(folder: RunFolder, failed: Mapping[str, str]) -> None:
     """Sum the run up, with the journal in the order of the videos."""
     run = open_run(folder.path)
     left = {name: failed[name] for name in failed if name not in run.videos}
-    kept = {name: reason for name, reason in run.failed.items() if name not in run.videos}
-    files = result_files((run.video(name) for name in run.videos), kept | left)
+    files = result_files((run.video(name) for name in run.videos), dict(run.failed) | left)
     folder.add(RESULTS_UNIT, files)
     names = [RUN_UNIT, *map(unit_name, _order(run)), RESULTS_UNIT]
     folder.settle(names)
@@ -139,10 +151,15 @@ def _order(run: Run) -> list[str]:
 
 
 def _tell_size(
-    path: Path, job: Job, sources: Sequence[Source], notify: Callable[[str], None] | None
+    path: Path,
+    job: Job,
+    sources: Sequence[Source],
+    progress: Progress,
+    notify: Callable[[str], None] | None,
 ) -> None:
     """Say what the run will take on the disk; refuse to begin what cannot end."""
     total = frames = 0
+    all_say = True
     for source in sources:
         try:
             video = source.open()
@@ -150,6 +167,8 @@ def _tell_size(
             continue  # told when its turn comes
         total += job.bytes_of(video)
         frames += job.wanted.count(video.frame_count or 0)
+        all_say &= video.frame_count is not None
+    progress.start(len(sources), frames if all_say else None)
     free = shutil.disk_usage(path).free
     if total > free:
         raise RunError(

@@ -44,7 +44,7 @@ TrackerKind = Literal["cross", "self", "slot"]
 tracker's queries, "slot" of the slots to the object queries."""
 
 _STEMS: dict[TrackerKind, str] = {"cross": TRACKER_CROSS, "self": TRACKER_SELF, "slot": SLOTS}
-_WINDOWS_HELD = 4
+_WINDOWS_HELD = 8
 
 
 @dataclass(frozen=True, kw_only=True)
