@@ -218,7 +218,9 @@ def _strands(
         chosen = maps.each() if how.panels else [maps]
         return [_Strand.of(one, one.words, how) for one in chosen]
     other, names = beside
-    pair = [_Strand.of(Maps.of(s, layers), n, how) for s, n in zip((subject, other), names, strict=True)]
+    pair = [
+        _Strand.of(Maps.of(s, layers), n, how) for s, n in zip((subject, other), names, strict=True)
+    ]
     if pair[0].shared is not None and pair[1].shared is not None:
         pair[0].shared = pair[1].shared = _union(pair[0].shared, pair[1].shared)
     return pair

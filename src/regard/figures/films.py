@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from regard.errors import MediaError, SelectionError
 from regard.figures.film import FilmLook, film
-from regard.figures.room import Room, file_name
+from regard.figures.room import Room
 from regard.figures.subject import OnFailure, Subject, choose, raised, subjects
+from regard.file_names import safe_name
 from regard.runs import RecordedVideo, Run
 
 DEFAULT_FRAMES_PER_SECOND = 10.0
@@ -60,15 +62,21 @@ def render_run(
         for subject in subjects(run, videos, chosen or {}, on_failure):
             video = subject.video
             rate = fps or video.frames_per_second or DEFAULT_FRAMES_PER_SECOND
-            path = f"videos/{file_name(video.id)}/{subject.name}{_suffix(subject, how, layers)}"
+            folder = safe_name(video.id, otherwise="video")
+            path = f"videos/{folder}/{subject.name}{_suffix(subject, how, layers)}"
             path += f"{'_beside' if beside else ''}.{file_type}"
+            choices = asdict(how) | subject.choices() | {"fps": rate, "layers": _listed(layers)}
+            choices["beside"] = None if beside is None else _names(run, beside)[1]
+            if there := room.made(f"film {path}", choices):
+                yield from there
+                continue
             try:
                 pair = None
                 if beside is not None:
                     other = overlapping(subject, beside.video(video.id))
                     pair = (other, _names(run, beside))
                 frames = film(subject, video.frames(images), layers, how, beside=pair)
-                yield room.film(f"film {path}", path, frames, rate)
+                yield room.film(f"film {path}", path, frames, rate, choices)
             except (SelectionError, MediaError) as error:
                 on_failure(error)
 
@@ -105,6 +113,10 @@ def overlapping(subject: Subject, other: RecordedVideo) -> Subject:
         )
     place = int(np.argmax(shares))
     return choose(other, instances=[place], **subject.options)[0]
+
+
+def _listed(layers: Sequence[int] | None) -> list[int] | None:
+    return None if layers is None else list(layers)
 
 
 def _names(run: Run, other: Run) -> tuple[str, str]:

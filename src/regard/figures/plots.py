@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,10 +15,11 @@ from regard.errors import MediaError, SelectionError
 from regard.figures.decoder import DecoderLook, draw_decoder
 from regard.figures.importance import draw_importance
 from regard.figures.overview import draw_overview
-from regard.figures.room import Room, file_name
+from regard.figures.room import Room
 from regard.figures.subject import OnFailure, Subject, raised, subjects
 from regard.figures.temporal import TimeAttention, draw_temporal
 from regard.figures.tracker import draw_tracker
+from regard.file_names import safe_name
 from regard.media.frames import FrameRange
 from regard.render.picture import Picture
 from regard.runs import RecordedVideo, Run
@@ -53,6 +54,19 @@ class PlotOptions:
     file_type: Literal["png", "pdf", "svg"] = "png"
     images: str | os.PathLike[str] | None = None
     """Where the frames are now; by default where they were when the run was made."""
+
+    def choices(self) -> dict[str, Any]:
+        """What the bytes of a plot depend on, as numbers, words and lists."""
+        found = asdict(self) | {"layers": _listed(self.layers), "frames": _worded(self.frames)}
+        return {name: value for name, value in found.items() if name != "images"}
+
+
+def _listed(numbers: Sequence[int] | None) -> list[int] | None:
+    return None if numbers is None else list(numbers)
+
+
+def _worded(frames: FrameRange | None) -> str | None:
+    return None if frames is None else str(frames)
 
 
 def plot_subject(kind: Kind, subject: Subject, options: PlotOptions) -> Picture:
@@ -121,19 +135,30 @@ def plot_run(
     """
     with Room(run, out) as room:
         for subject in subjects(run, videos, chosen or {}, on_failure):
+            stem = f"{kind}_{subject.name}{_suffix(kind, subject, options)}"
+            path = f"plots/{_safe(subject)}/{stem}.{options.file_type}"
+            figure, how = f"plot {path}", options.choices() | subject.choices()
             try:
-                picture = plot_subject(kind, subject, options)
+                if there := room.made(figure, how):
+                    yield from there
+                else:
+                    content = plot_subject(kind, subject, options).to_bytes(options.file_type)
+                    yield from room.write(figure, [(path, content)], how)
+                if kind == "temporal":
+                    yield from _rollout(room, subject, options)
             except (SelectionError, MediaError) as error:
                 on_failure(error)
-                continue
-            stem = f"{kind}_{subject.name}{_suffix(kind, subject, options)}"
-            path = f"plots/{file_name(subject.video.id)}/{stem}.{options.file_type}"
-            yield from room.write(f"plot {path}", [(path, picture.to_bytes(options.file_type))])
-            if kind == "temporal":
-                yield from room.write(*rollout_files(subject, options))
 
 
-def rollout_files(subject: Subject, options: PlotOptions) -> tuple[str, list[tuple[str, bytes]]]:
+def _rollout(room: Room, subject: Subject, options: PlotOptions) -> list[Path]:
+    """Write the numbers of a rollout, unless they are there."""
+    assert subject.instance is not None
+    figure = f"rollout {_safe(subject)} {subject.instance.row}"
+    how = options.choices()
+    return room.made(figure, how) or room.write(figure, rollout_files(subject, options), how)
+
+
+def rollout_files(subject: Subject, options: PlotOptions) -> list[tuple[str, bytes]]:
     """The numbers of a rollout, under the names that the DVIS attention pipeline gives them.
 
     With all layers, and without the first one: `rollout` (frames, frames), `col_avg` (frames,),
@@ -141,7 +166,7 @@ def rollout_files(subject: Subject, options: PlotOptions) -> tuple[str, list[tup
     """
     time = TimeAttention.of(subject, options.layers, options.head)
     assert subject.instance is not None
-    stem = f"attention_maps/rolled_out/video_{file_name(subject.video.id)}"
+    stem = f"attention_maps/rolled_out/video_{_safe(subject)}"
     stem += f"_refiner_{subject.instance.row}_rollout"
     files = []
     for suffix, layers in (("", time.heads), ("_nolayer0", time.heads[1:])):
@@ -154,7 +179,7 @@ def rollout_files(subject: Subject, options: PlotOptions) -> tuple[str, list[tup
             (f"{stem}{suffix}_col_avg.npz", _npz(col_avg=mean)),
             (f"{stem}{suffix}_col_avg_norm.npz", _npz(col_avg_norm=stretched(mean))),
         ]
-    return f"rollout {stem}", files
+    return files
 
 
 def read_photos(
@@ -189,6 +214,10 @@ def shown_frames(subject: Subject, wanted: FrameRange | None) -> list[int]:
     life = subject.life
     picks = np.linspace(life.start, life.stop - 1, min(DEFAULT_FRAMES, len(life)))
     return sorted({round(pick) for pick in picks.tolist()})
+
+
+def _safe(subject: Subject) -> str:
+    return safe_name(subject.video.id, otherwise="video")
 
 
 def _most_counting(subject: Subject) -> list[int]:

@@ -1,12 +1,11 @@
 """Where figures go: into the run that they are of, with a line in its journal, or elsewhere."""
 
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from PIL import Image
 
@@ -15,7 +14,6 @@ from regard.errors import MediaError
 from regard.media.animation import write_animation
 from regard.runs import Run
 from regard.runs.folder import RunFolder
-from regard.runs.journal import Seal, Unit
 
 
 class Room:
@@ -35,25 +33,45 @@ class Room:
         has_journal = out is None and (run.path / "run.json").is_file()
         self._run = RunFolder(run.path) if has_journal else None
 
-    def write(self, figure: str, files: Iterable[tuple[str, bytes]]) -> list[Path]:
-        """Write the files of a figure, by path in the folder; gives where they are.
+    def made(self, figure: str, how: Mapping[str, Any]) -> list[Path]:
+        """Files of a figure that is there already and was made with the same choices; else none.
+
+        Only runs remember how; elsewhere everything is made anew.
+        """
+        if self._run is None or not self._run.is_done(figure, how):
+            return []
+        unit = self._run.unit(figure)
+        paths = [self._folder / name for name in (unit.files if unit else ())]
+        return paths if all(path.is_file() for path in paths) else []
+
+    def write(
+        self, figure: str, files: Iterable[tuple[str, bytes]], how: Mapping[str, Any]
+    ) -> list[Path]:
+        """Write the files of a figure; gives where they are.
 
         Args:
             figure: What it is, for the journal; a figure made again takes the place of the former.
-            files: Paths and contents.
+            files: Paths in the folder, and contents.
+            how: Choices that it was made with: numbers, words and lists.
         """
+        content = list(files)
         if self._run is not None:
-            content = list(files)
-            self._run.add(figure, content)
+            self._run.add(figure, content, how)
             return [self._folder / name for name, _ in content]
-        written = []
-        for name, data in files:
-            with _told(self._folder / name):
-                write_atomically(self._made(name), data)
-            written.append(self._folder / name)
-        return written
+        for name, data in content:
+            path = self._made(name)
+            with _told(path):
+                write_atomically(path, data)
+        return [self._folder / name for name, _ in content]
 
-    def film(self, figure: str, name: str, frames: Iterable[Image.Image], fps: float) -> Path:
+    def film(
+        self,
+        figure: str,
+        name: str,
+        frames: Iterable[Image.Image],
+        fps: float,
+        how: Mapping[str, Any],
+    ) -> Path:
         """Write frames as a moving picture, one after the other as they are made.
 
         Args:
@@ -61,11 +79,12 @@ class Room:
             name: Path in the folder; its ending says the kind.
             frames: See `write_animation`.
             fps: Frames a second.
+            how: As for `write`.
         """
         path = self._made(name)
         write_animation(path, frames, fps=fps)
         if self._run is not None:
-            self._run.acknowledge(Unit(figure, {name: Seal.of_file(path)}))
+            self._run.vouch(figure, [name], how)
         return path
 
     def close(self) -> None:
@@ -90,11 +109,6 @@ class Room:
         with _told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
-
-
-def file_name(video: str) -> str:
-    """A video's name as that of a folder or file: nothing in it leads elsewhere."""
-    return re.sub(r"[^\w.-]", "_", video).lstrip(".") or "video"
 
 
 @contextmanager

@@ -31,6 +31,10 @@ class Subject:
     """How attention is put together: ``mixing``, ``masked``, ``decoder_head``, ``head``,
     ``tracker_layer``; see `TrackAttention.cell_weights`."""
 
+    def choices(self) -> dict[str, Any]:
+        """What sets its attention apart, as numbers and words."""
+        return {"subject": self.name, **self.options}
+
     @property
     def frame_names(self) -> list[str]:
         """Place in the source of each frame that was run, as words."""
