@@ -17,6 +17,8 @@ _WIDEST = 1920
 _LEAST_SIDE = 480
 _NAME_HEIGHT = 34
 _PAD = 12
+_LEAST_CHART = 320
+"""Width that a curve needs; narrower panels stand in the middle above it."""
 
 
 def panel_wh(size_hw: tuple[int, int], panels: int, width_px: int | None = None) -> tuple[int, int]:
@@ -40,11 +42,14 @@ class FilmCanvas:
     legend: Legend
     chart: Chart | None
     _ground: Pixels = field(init=False, repr=False)
+    _left: int = field(init=False, repr=False, default=0)
     _chart_xy: tuple[int, int] = field(init=False, repr=False, default=(0, 0))
 
     def __post_init__(self) -> None:
         panels = max(1, len(self.names))
-        width = panels * (self.panel_wh[0] + style.GAP) - style.GAP
+        row = panels * (self.panel_wh[0] + style.GAP) - style.GAP
+        width = max(row, _LEAST_CHART if self.chart is not None else 0)
+        self._left = (width - row) // 2
         below = self._top + self.panel_wh[1] + _PAD
         legend = self.legend
         zoom = min(1.0, (width - 2 * _PAD) / legend.least_width())
@@ -54,7 +59,7 @@ class FilmCanvas:
         height = below + chart_height + legend_height + _PAD
         sheet = Sheet(width + width % 2, height + height % 2)
         for place, name in enumerate(self.names):
-            left = place * (self.panel_wh[0] + style.GAP) + _PAD
+            left = self._left + place * (self.panel_wh[0] + style.GAP) + _PAD
             room = self.panel_wh[0] - 2 * _PAD
             sheet.text(name, left, 24, size=style.SMALL, weight="bold", width=room)
         if self.chart is not None:
@@ -78,7 +83,7 @@ class FilmCanvas:
         pixels = self._ground.copy()
         width, height = self.panel_wh
         for place, panel in enumerate(panels):
-            left = place * (width + style.GAP)
+            left = self._left + place * (width + style.GAP)
             pixels[self._top : self._top + height, left : left + width] = np.asarray(panel)
         if self.chart is not None:
             _, top, _, bottom = self.chart.plot_box

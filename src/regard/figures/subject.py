@@ -138,7 +138,7 @@ def _places(
     found = list(enumerate(video.instances))
     if track is not None:
         places = [place for place, one in found if one.track_id == track][:1]
-        wanted, there = f"track {track}", sorted({str(one.track_id) for _, one in found})
+        wanted, there = f"track {track}", [str(t) for t in sorted({o.track_id for _, o in found if o.track_id is not None})]
     elif category is not None:
         names = {category, category.casefold()}
         places = [p for p, o in found if {str(o.category_id), o.category.casefold()} & names]

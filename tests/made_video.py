@@ -27,6 +27,8 @@ SIZE_HW = (90, 134)
 """At a short side of 96 it is 96 x 143 for the model, padded to 96 x 160."""
 COLOURS = ((214, 92, 64), (72, 122, 206))
 LIVES = (range(8), range(2, 6))
+FOUND = ((0, 0.94, 1), (1, 0.81, 2), (0, 0.04, 2), (2, 0.02, 1))
+"""Row, score and class of each instance; row 2 is a chain of object queries, no track."""
 LEVELS = {6: 32, 7: 16, 8: 8}
 
 
@@ -48,6 +50,10 @@ def photo(frame: int) -> Image.Image:
     for which, colour in enumerate(COLOURS):
         pixels[disc(which, frame)] = colour
     return Image.fromarray(pixels)
+
+
+def photos(*frames: int) -> dict[int, Image.Image]:
+    return {frame: photo(frame) for frame in frames}
 
 
 def write_frames(folder: Path) -> list[str]:
@@ -89,7 +95,7 @@ def _content(folder: Path, names: list[str], is_offline: bool) -> VideoContent:
     calls = [*_predictor(layouts), *_tracker(tracked), *(_time() if is_offline else ())]
     return VideoContent(
         attention=TrackAttention(story=story, calls=CallsInMemory(calls, None)),
-        instances=tuple(_instance(*found) for found in ((0, 0.94, 1), (1, 0.81, 2), (0, 0.04, 2))),
+        instances=tuple(_instance(*found) for found in FOUND),
         size_hw=SIZE_HW,
         frame_indices=tuple(range(FRAMES)),
         frame_seconds=(None,) * FRAMES,
@@ -106,15 +112,15 @@ def frame_weights() -> Tensor:
 
 
 def _instance(row: int, score: float, category: int) -> RecordedInstance:
-    masks = [disc(row, frame) for frame in range(FRAMES)]
+    masks = [disc(row % 2, frame) for frame in range(FRAMES)]
     return RecordedInstance(
         row=row,
         score=score,
         category_id=category,
         category=("salmon", "trout")[category - 1],
         label=category - 1,
-        track_id=row,
-        life=LIVES[row],
+        track_id=row if row < 2 else None,
+        life=LIVES[row] if row < 2 else range(FRAMES),
         rles=tuple(encode_mask(mask) if mask.any() else None for mask in masks),
         size_hw=SIZE_HW,
     )
