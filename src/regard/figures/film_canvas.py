@@ -11,12 +11,14 @@ from regard.render.arrays import Pixels
 from regard.render.chart import Chart
 from regard.render.contour import line_width
 from regard.render.legend import Legend
+from regard.render.picture import clean, text_width
 from regard.render.sheet import Sheet
 
 _WIDEST = 1920
 _LEAST_SIDE = 480
 _NAME_HEIGHT = 34
 _PAD = 12
+_LEAST_TYPE = 12
 _LEAST_CHART = 320
 """Width that a curve needs; narrower panels stand in the middle above it."""
 
@@ -58,16 +60,22 @@ class FilmCanvas:
         chart_height = self.chart.size_wh[1] + _PAD if self.chart is not None else 0
         height = below + chart_height + legend_height + _PAD
         sheet = Sheet(width + width % 2, height + height % 2)
-        for place, name in enumerate(self.names):
-            left = self._left + place * (self.panel_wh[0] + style.GAP) + _PAD
-            room = self.panel_wh[0] - 2 * _PAD
-            sheet.text(name, left, 24, size=style.SMALL, weight="bold", width=room)
+        self._write_names(sheet)
         if self.chart is not None:
             self.chart = replace(self.chart, size_wh=(width - 2 * _PAD, self.chart.size_wh[1]))
             self._chart_xy = (_PAD, below)
             self.chart.draw(sheet, *self._chart_xy)
         legend.draw(sheet, _PAD, below + chart_height, width - 2 * _PAD)
         self._ground = np.asarray(sheet.picture().image)
+
+    def _write_names(self, sheet: Sheet) -> None:
+        """In type of one size, smaller where the longest name does not fit, within reason."""
+        room = self.panel_wh[0] - 2 * _PAD
+        widest = max((text_width(clean(n), style.SMALL, "bold") for n in self.names), default=0.0)
+        size = max(_LEAST_TYPE, style.SMALL * min(1.0, room / max(1.0, widest)))
+        for place, name in enumerate(self.names):
+            left = self._left + place * (self.panel_wh[0] + style.GAP) + _PAD
+            sheet.text(name, left, 24, size=size, weight="bold", width=room)
 
     @property
     def line_px(self) -> int:
