@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from regard.regions import RegionTokens
     from regard.render import Look, Picture
     from regard.selected import SelectedTokens
+    from regard.summaries.summarize import summarize
     from regard.tokens import Tokens
     from regard.words import WordTokens
 
@@ -72,6 +73,7 @@ _HOME = {
     "record": "regard.intercept.record:record",
     "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
+    "summarize": "regard.summaries.summarize:summarize",
     "video": "regard.clips.clip:video",
     "watch_prompt": "regard.prompt:watch_prompt",
 }
@@ -111,6 +113,7 @@ __all__ = [
     "record",
     "relevance",
     "rollout",
+    "summarize",
     "video",
     "watch_prompt",
 ]

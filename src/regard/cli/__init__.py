@@ -24,6 +24,8 @@ from regard.cli.panoptic import panoptic
 from regard.cli.plot import plot
 from regard.cli.render import render
 from regard.cli.run import run
+from regard.cli.scramble import scramble, unscramble
+from regard.cli.summarize import summarize
 from regard.cli.terminal import NoticeHandler, complain
 from regard.cli.video import video
 from regard.cli.zoo import zoo
@@ -47,9 +49,10 @@ app.command(
 app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIONS] PHOTO...")
 app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
 app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [OPTIONS]")
-app.command(plot, usage="Usage: regard plot [OPTIONS] RUN KIND")
-app.command(render, usage="Usage: regard render [OPTIONS] RUN")
-for command in (check, layers, models, demo, evaluate, zoo):
+app.command(summarize, usage="Usage: regard summarize RUN [OPTIONS]")
+app.command(plot, usage="Usage: regard plot RUN KIND [OPTIONS]")
+app.command(render, usage="Usage: regard render RUN [OPTIONS]")
+for command in (check, scramble, unscramble, layers, models, demo, evaluate, zoo):
     app.command(command)
 
 

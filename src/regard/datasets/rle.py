@@ -44,13 +44,28 @@ def decode_mask(stored: Any, size_hw: tuple[int, int] | None = None) -> Mask:
     Raises:
         FormatError: It is nothing of the kind, or its runs do not fill its size exactly.
     """
+    (height, width), runs = read_run_lengths(stored, size_hw)
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def read_run_lengths(
+    stored: Any, size_hw: tuple[int, int] | None = None
+) -> tuple[tuple[int, int], list[int]]:
+    """Size of a mask, and its run lengths, which fill it exactly.
+
+    Args:
+        stored: As for `decode_mask`.
+        size_hw: Size that it must have; None takes what it says.
+
+    Raises:
+        FormatError: As for `decode_mask`.
+    """
     height, width = _size(stored, size_hw)
     counts = stored.get("counts")
     if isinstance(counts, (str, bytes)):
         counts = list(_unpack(counts))
-    runs = _checked(counts, height * width)
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(width, height).T
+    return (height, width), _checked(counts, height * width)
 
 
 def _pack(runs: Sequence[int]) -> str:
@@ -67,7 +82,7 @@ def _pack(runs: Sequence[int]) -> str:
 
 
 def _unpack(text: str | bytes) -> Iterator[int]:
-    characters = text.encode("ascii", "replace") if isinstance(text, str) else text
+    characters = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     runs: list[int] = []
     value = pieces = 0
     for character in characters:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from regard.attention import Attention
 from regard.models.dvis_daq.inference import Part
+from regard.models.dvis_daq.observe import PREDICTOR
 from regard.runs.journal import Seal
 from regard.storage import pack
 
@@ -79,8 +80,8 @@ class PartWriter:
         calls = self._open.pop(kind, [])
         if not calls:
             return
-        frames = [call.axes["frame"] for call in calls]
-        self._put(kind, min(frames), max(frames) + 1, pack(calls))
+        first = min(call.axes["frame"] for call in calls)
+        self._put(kind, first, max(map(_stop, calls)), pack(calls))
 
     def _close_maps(self) -> None:
         if not self._maps:
@@ -91,14 +92,17 @@ class PartWriter:
         self._put("maps", frames[0], frames[-1] + 1, safetensors.torch.save(tensors))
 
     def _put(self, kind: PartKind, first: int, stop: int, data: bytes) -> None:
-        name = f"{self.stem}_{kind}_{first}-{stop}.safetensors"
+        # what the refiner sees is the whole video, so its parts are only counted
+        count = sum(part.kind == kind for part in self.parts)
+        frames = str(count) if kind == "refine" else f"{first}-{stop}"
+        name = f"{self.stem}_{kind}_{frames}.safetensors"
         self.seals[name] = self.write(name, data)
         self.parts.append(StoredPart(kind, first, stop, name))
 
 
 def part_patterns(stem: str) -> list[str]:
     """Globs of the parts that a video may have left."""
-    return [f"{escape(stem)}_{kind}_[0-9]*-[0-9]*.safetensors" for kind in get_args(PartKind)]
+    return [f"{escape(stem)}_{kind}_[0-9]*.safetensors" for kind in get_args(PartKind)]
 
 
 def part_of_layer(layer: str) -> Part:
@@ -106,6 +110,12 @@ def part_of_layer(layer: str) -> Part:
     first = layer.split(".")[0]
     parts: dict[str, Part] = {"refiner": "refine", "tracker": "track"}
     return parts.get(first, "segment")
+
+
+def _stop(call: Attention) -> int:
+    """The frame after those of a call; the predictor takes a window at once."""
+    first: int = call.axes["frame"]
+    return first + (call.shape[0] if call.layer.startswith(PREDICTOR) else 1)
 
 
 def add_recording(writer: PartWriter, calls: Iterable[Attention]) -> None:
