@@ -19,7 +19,10 @@ from regard.runs import RecordedVideo
 Golden = Any
 
 
-def frames_of(subject: Subject, how: FilmLook = FilmLook(), **more: Any) -> list[Image.Image]:
+PLAIN = FilmLook()
+
+
+def frames_of(subject: Subject, how: FilmLook = PLAIN, **more: Any) -> list[Image.Image]:
     return list(film(subject, subject.video.frames(), None, how, **more))
 
 

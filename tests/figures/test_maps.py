@@ -16,6 +16,7 @@ def test_smooth_is_the_heat_of_the_run_times_its_pixels(
     heat = discs.heat(0, 3)
     assert heat is not None
     found = Maps.of(salmon).smooth(3, SIZE_HW)
+    assert found is not None
     expected = heat.numpy() * SIZE_HW[0] * SIZE_HW[1]
     np.testing.assert_allclose(found, expected, rtol=1e-5)  # float32, another order
 

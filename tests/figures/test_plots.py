@@ -8,7 +8,7 @@ import pytest
 
 from regard.analysis.temporal_rollout import column_mean
 from regard.errors import MediaError, SelectionError
-from regard.figures.plots import PlotOptions, plot_run, read_photos, shown_frames
+from regard.figures.plots import Kind, PlotOptions, plot_run, read_photos, shown_frames
 from regard.figures.subject import Subject
 from regard.figures.temporal import TimeAttention
 from regard.media.frames import FrameRange
@@ -20,9 +20,10 @@ def names(paths: list[Path], run: Run) -> list[str]:
 
 
 def test_each_kind_has_its_file(run: Run) -> None:
-    for kind in ("decoder", "tracker", "importance", "page"):
+    kinds: tuple[Kind, ...] = ("decoder", "tracker", "importance", "page")
+    for kind in kinds:
         options = PlotOptions(layers=None if kind == "tracker" else [8], file_type="pdf")
-        (path,) = plot_run(run, kind, videos=["discs"], options=options)  # type: ignore[arg-type]
+        (path,) = plot_run(run, kind, videos=["discs"], options=options)
         assert path.name.startswith(f"{kind}_instance_0")
         assert path.read_bytes().startswith(b"%PDF")
 

@@ -4,6 +4,7 @@ Numbers are those of the list of its known faults.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_5_frames_are_not_stretched_to_the_padded_size(salmon: Subject) -> None:
     for frame in range(8):
         heat = Maps.of(salmon, [8]).smooth(frame, SIZE_HW)
         assert heat is not None
-        y, x = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]] + 0.5
+        x = np.arange(SIZE_HW[1]) + 0.5
         total = heat[disc(0, frame)].sum()
         middle = (heat * x)[disc(0, frame)].sum() / total
         # heads look 0 and 6 px to the right of the centre; stretching would move by up to 16
@@ -36,11 +37,9 @@ def test_5_frames_are_not_stretched_to_the_padded_size(salmon: Subject) -> None:
 
 def test_6_extremes_are_of_the_whole_video_not_of_a_window(salmon: Subject) -> None:
     maps = Maps.of(salmon, [8])
-    values = {frame: maps.cells(frame) for frame in range(8)}
-    tops = {frame: float(cells.values.max()) for frame, cells in values.items() if cells}
-    found = FrameScales.of(
-        "across_frames", ((frame, cells and cells.values) for frame, cells in values.items())
-    )
+    values = {frame: cells.values for frame in range(8) if (cells := maps.cells(frame))}
+    tops = {frame: float(of.max()) for frame, of in values.items()}
+    found = FrameScales.of("across_frames", values.items())
     assert found.scale(0).high == found.scale(7).high == max(tops.values())
     windows = [max(tops[frame] for frame in window) for window in salmon.video.story.windows]
     assert windows[0] != windows[1], "a scale for each window would differ"
@@ -88,7 +87,7 @@ def test_8_a_scale_that_one_video_cannot_have_is_told_and_kept_for_the_next(run:
 def test_9_mixing_can_take_any_layer_head_or_all_layers(discs: RecordedVideo) -> None:
     """Through all layers, attention among tracks and residuals count as well."""
 
-    def cells(**options: object) -> np.ndarray:
+    def cells(**options: Any) -> np.ndarray:
         found = Maps.of(choose(discs, instances=[1], **options)[0], [8]).cells(4)
         assert found is not None
         return found.values

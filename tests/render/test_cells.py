@@ -15,7 +15,9 @@ LOOK = Look(unit="value", high="max")
 def cells() -> Cells:
     """2 x 3 cells on a photo of which the last column is half padding."""
     values = np.array([[0, 1, 2], [3, 4, 8]], np.float32)
-    return Cells(values, (np.float32([0, 0.5, 1]), np.float32([0, 0.4, 0.8, 1.2])))
+    return Cells(
+        values, (np.array([0, 0.5, 1], np.float32), np.array([0, 0.4, 0.8, 1.2], np.float32))
+    )
 
 
 def test_each_cell_covers_its_part_of_the_photo() -> None:
@@ -25,7 +27,10 @@ def test_each_cell_covers_its_part_of_the_photo() -> None:
 
 
 def test_where_there_is_no_cell_there_is_no_value() -> None:
-    short = Cells(np.ones((1, 1), np.float32), (np.float32([0, 0.5]), np.float32([0.25, 1])))
+    short = Cells(
+        np.ones((1, 1), np.float32),
+        (np.array([0, 0.5], np.float32), np.array([0.25, 1], np.float32)),
+    )
     assert (
         np.isnan(short.map((4, 4))).tolist() == [[True, False, False, False]] * 2 + [[True] * 4] * 2
     )
@@ -76,4 +81,7 @@ def test_small_cells_share_a_number() -> None:
 
 def test_values_must_fit_the_edges() -> None:
     with pytest.raises(GeometryError, match=r"shape \(1, 1\) for 2 rows and 1 columns"):
-        Cells(np.ones((1, 1), np.float32), (np.float32([0, 0.5, 1]), np.float32([0, 1])))
+        Cells(
+            np.ones((1, 1), np.float32),
+            (np.array([0, 0.5, 1], np.float32), np.array([0, 1], np.float32)),
+        )

@@ -75,8 +75,9 @@ def stretched(values: Tensor) -> Tensor:
 def _fused(layer: Tensor, fusion: Fusion) -> Tensor:
     if layer.ndim == 2:
         return layer
-    fused: Tensor = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}[fusion](layer, 0)
-    return fused
+    if fusion == "mean":
+        return layer.mean(0)
+    return layer.amax(0) if fusion == "max" else layer.amin(0)
 
 
 def _step(attention: Tensor, residual: float) -> Tensor:

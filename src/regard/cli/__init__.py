@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from regard import __version__
+from regard.cli.analyse import analyse
 from regard.cli.caption import caption
 from regard.cli.check import check
 from regard.cli.demo import demo
@@ -52,6 +53,7 @@ app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [
 app.command(summarize, usage="Usage: regard summarize RUN [OPTIONS]")
 app.command(plot, usage="Usage: regard plot RUN KIND [OPTIONS]")
 app.command(render, usage="Usage: regard render RUN [OPTIONS]")
+app.command(analyse, usage="Usage: regard analyse RUN [OPTIONS]")
 for command in (check, scramble, unscramble, layers, models, demo, evaluate, zoo):
     app.command(command)
 

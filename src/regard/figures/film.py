@@ -86,7 +86,10 @@ def film(
             yield made.picture(index, frame.image, frame.index)
         return
     with closing(PhotoStore()) as store:
-        numbers = [store.add(frame.image) or frame.index for frame in frames]
+        numbers = []
+        for frame in frames:
+            store.add(frame.image)
+            numbers.append(frame.index)
         for index in np.argsort(-np.asarray(subject.frame_weights()), kind="stable").tolist():
             yield made.picture(index, store[index], numbers[index])
             yield made.picture(index, store[index], numbers[index], plain=True)

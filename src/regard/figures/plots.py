@@ -249,5 +249,6 @@ def _suffix(kind: Kind, subject: Subject, options: PlotOptions) -> str:
 
 def _npz(**arrays: Any) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **{name: np.asarray(array) for name, array in arrays.items()})
+    content: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez_compressed(file, **content)
     return file.getvalue()

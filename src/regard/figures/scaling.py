@@ -124,7 +124,7 @@ class FrameScales:
         return Scale(low=low, high=max(high for _, high in ends), smallest=low, largest=largest)
 
     def _end(self, frame: int, ends: Mapping[int, float]) -> float:
-        return float(self.shown(frame, np.float32([ends[frame]]))[0])
+        return float(self.shown(frame, np.array([ends[frame]], np.float32))[0])
 
     def _weight(self, frame: int) -> np.float32:
         assert self.weights is not None

@@ -138,7 +138,8 @@ def _places(
     found = list(enumerate(video.instances))
     if track is not None:
         places = [place for place, one in found if one.track_id == track][:1]
-        wanted, there = f"track {track}", [str(t) for t in sorted({o.track_id for _, o in found if o.track_id is not None})]
+        known_tracks = {one.track_id for _, one in found if one.track_id is not None}
+        wanted, there = f"track {track}", [str(one) for one in sorted(known_tracks)]
     elif category is not None:
         names = {category, category.casefold()}
         places = [p for p, o in found if {str(o.category_id), o.category.casefold()} & names]

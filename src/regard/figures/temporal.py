@@ -13,8 +13,9 @@ from regard.figures.subject import Subject
 from regard.render.blocks import Column, Named, Row, in_rows
 from regard.render.chart import Chart, Curve
 from regard.render.colour import Scale
+from regard.render.legend import Legend
 from regard.render.look import Look
-from regard.render.matrix import MATRIX_LOOK, MatrixPlot
+from regard.render.matrix import MatrixPlot
 from regard.render.page import draw_page
 from regard.render.picture import Picture
 
@@ -102,38 +103,37 @@ def draw_temporal(
     """
     time = TimeAttention.of(subject, layers, head)
     rolled = time.rollout(residual=residual, fusion=fusion)
-    shown = _named(time, by_head)
-    look = Look(cmap=cmap, high="max", unit=MATRIX_LOOK.unit)
-    shared = Scale.of(*(matrix for _, matrix in shown))
-    columns = time.heads[0].shape[0] if by_head else _COLUMNS
-    side = (_SIDE + 100) * _COLUMNS / max(columns, _COLUMNS) - 100
-    plots = [Named(n, _plot(subject, m, look, side, shared)) for n, m in shown]
-    rollout = _plot(subject, rolled, look, 1.3 * _SIDE)
-    width = max(900, in_rows(plots, columns).size_wh[0] - rollout.size_wh[0] - 32)
-    words = f"rollout of layers {time.layers[0]} to {time.layers[-1]}"
-    page = Column(
-        [
-            in_rows(plots, columns),
-            Row(
-                [
-                    Named(f"{words}, up to {rolled.max():.2f}", rollout),
-                    Named(
-                        "how much of a frame reaches all frames",
-                        _received(subject, time, rolled, width),
-                    ),
-                ]
-            ),
-        ]
-    )
+    look = Look(cmap=cmap, high="max", unit="weight")
+    table, legend = _layers(time, by_head, look)
+    page = Column([table, _rolled_out(time, rolled, look, table.size_wh[0])])
     heads = "each head" if by_head else (f"head {head}" if head is not None else "mean of heads")
     kept = f"rollout: residual {residual:g}, {fusion} of heads"
     return draw_page(
         page.size_wh,
         page.draw,
-        plots[0].block.legend(),
+        legend,
         title=f"Attention over time for {subject.words}",
         lines=[about(subject), f"{heads} · {kept} · an approximation: attention over time alone"],
     )
+
+
+def _layers(time: TimeAttention, by_head: bool, look: Look) -> tuple[Column, Legend]:
+    """A matrix for each layer, or for each head in a row for each layer."""
+    shown = _named(time, by_head)
+    columns = time.heads[0].shape[0] if by_head else _COLUMNS
+    side = (_SIDE + 100) * _COLUMNS / max(columns, _COLUMNS) - 100
+    shared = Scale.of(*(matrix for _, matrix in shown))
+    plots = [_plot(time.subject, matrix, look, side, shared) for _, matrix in shown]
+    named = [Named(name, plot) for (name, _), plot in zip(shown, plots, strict=True)]
+    return in_rows(named, columns), plots[0].legend()
+
+
+def _rolled_out(time: TimeAttention, rolled: Tensor, look: Look, width: int) -> Row:
+    """The rollout on its own scale, and its column means."""
+    plot = _plot(time.subject, rolled, look, 1.3 * _SIDE)
+    words = f"rollout of layers {time.layers[0]} to {time.layers[-1]}, up to {rolled.max():.2f}"
+    received = _received(time, rolled, max(900, width - plot.size_wh[0] - 32))
+    return Row([Named(words, plot), Named("how much of a frame reaches all frames", received)])
 
 
 def _named(time: TimeAttention, by_head: bool) -> list[tuple[str, Tensor]]:
@@ -161,17 +161,17 @@ def _plot(
     )
 
 
-def _received(subject: Subject, time: TimeAttention, rolled: Tensor, width: int) -> Chart:
+def _received(time: TimeAttention, rolled: Tensor, width: int) -> Chart:
     """Column means of the rollout, without the first layer as well, beside the exact weights."""
     curves = [Curve(column_mean(rolled), "rollout")]
     if len(time.layers) > 1:
         rest = temporal_rollout(time.heads[1:])
         curves.append(Curve(column_mean(rest), f"without layer {time.layers[0]}", dashed=True))
-    curves.append(Curve(subject.frame_weights(), "weight for the class"))
+    curves.append(Curve(time.subject.frame_weights(), "weight for the class"))
     return Chart(
         curves=curves,
-        names=subject.frame_names,
-        shaded=subject.alive(),
+        names=time.subject.frame_names,
+        shaded=time.subject.alive(),
         shade_name="lives",
         axes=("frame", "share"),
         size_wh=(width, 520),

@@ -123,11 +123,9 @@ def draw_tracker(
     flow = IdentityFlow.of(subject, layers, head)
     look = Look(cmap=cmap, high="max", unit="weight")
     scale = Scale.of(flow.weights)
-    plots = [
-        Named(f"layer {layer}", flow.plot(place, look=look, scale=scale))
-        for place, layer in enumerate(flow.layers)
-    ]
-    table = in_rows(plots, _COLUMNS)
+    plots = [flow.plot(place, look=look, scale=scale) for place in range(len(flow.layers))]
+    named = [Named(f"layer {layer}", plot) for layer, plot in zip(flow.layers, plots, strict=True)]
+    table = in_rows(named, _COLUMNS)
     page = Column(
         [table, Named("share of the object query that is read most", _shares(flow, table))]
     )
@@ -135,7 +133,7 @@ def draw_tracker(
     return draw_page(
         page.size_wh,
         page.draw,
-        replace(plots[0].block.legend(), places=_places(flow)),
+        replace(plots[0].legend(), places=_places(flow)),
         title=f"What the tracker reads for {subject.words}",
         lines=[
             about(subject),

@@ -166,7 +166,7 @@ def _softened(values: Floats, scale: Scale, cell_px: float) -> Floats:
 
 def _levels(cells: Cells, values: Floats, scale: Scale, photo: Pixels) -> Pixels:
     place = np.nan_to_num(scale.fraction(values))
-    level = sum((place >= least).astype(int) for least, _, _ in LEVELS)
+    level = np.stack([place >= least for least, _, _ in LEVELS]).sum(0)
     colours = np.array([(0, 0, 0), *(colour for _, _, colour in LEVELS)], np.float32)[level]
     cover = np.where(level > 0, np.float32(_LEVEL_COVER), np.float32(0))[..., None]
     mixed = photo + cover * (colours - photo)

@@ -55,7 +55,7 @@ class FramePainter:
 
     def _steps(self, values: Floats) -> npt.NDArray[np.uint8]:
         place = np.nan_to_num(self.scale.fraction(values), copy=False)
-        return np.rint(255 * np.sqrt(place)).astype(np.uint8)
+        return np.asarray(np.rint(255 * np.sqrt(place)), np.uint8)
 
     def ground(self, photo: Image.Image) -> Image.Image:
         """What a map of nothing but zeros would leave of the photo."""
