@@ -31,7 +31,9 @@ def pictures(scene: Scene, total: int) -> list[Segment]:
 def merged(scene: Scene, count: int, picture: int) -> GridTokens:
     """The grid of patches of a picture, merged or pooled until this many tokens are left."""
     patch, view = scene.patch, scene.view(picture=picture)
-    for factor in range(1, 17):
+    height, width = floor_div(view.input_hw, patch)
+    # factors that divide the grid first: of a small one, others may leave as many tokens
+    for factor in sorted(range(1, 17), key=lambda n: bool(height % n or width % n)):
         stride = (patch[0] * factor, patch[1] * factor)
         for grid_hw in (floor_div(view.input_hw, stride), ceil_div(view.input_hw, stride)):
             for prefix in ((), ("cls",)):

@@ -95,7 +95,7 @@ LIBRARIES: dict[str, Rules] = {
         "*.window_attention": WholeWindows(),
         "*.grid_attention": WholeWindows(spread=True),
     },
-    "torchvision:SwinTransformer": {"*": ShiftedWindows(step=2)},
+    "torchvision:SwinTransformer": {"*": ShiftedWindows(step=2, patch_px=4)},
     "torchvision:VisionTransformer": {"*": CLS},
 }
 """Package and class to rules."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -56,12 +57,15 @@ class Parts:
         sizes = [rest if length is None else length for length in lengths]
         if sum(sizes) != whole or min(sizes) < 0:
             raise GeometryError(f"parts of {sizes} tokens do not make a sequence of {whole}")
-        joined = JoinedTokens.of(
-            Segment(part.name, part.recipe(scene, size))
-            for part, size in zip(self.parts, sizes, strict=True)
-            if size
-        )
-        return ending(joined, count)
+        found = [_segments(part, scene, n) for part, n in zip(self.parts, sizes, strict=True) if n]
+        return ending(JoinedTokens.of(chain.from_iterable(found)), count)
+
+
+def _segments(part: Part, scene: Scene, size: int) -> tuple[Segment, ...]:
+    """A part as one segment; of several pictures, as those that it has."""
+    tokens = part.recipe(scene, size)
+    several = isinstance(tokens, JoinedTokens)
+    return tokens.segments if several else (Segment(part.name, tokens),)
 
 
 @dataclass(frozen=True)

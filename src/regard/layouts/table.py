@@ -66,6 +66,7 @@ PATCHES = Raster()
 WORDS = Words()
 LATENTS = Named("latent")
 QUERIES = Named("query")
+GROUPS = Named("group")
 POOLED: Rules = {"head": (Named("probe"), PATCHES), "*": PATCHES}
 TEXT = {"text_model": WORDS}
 PACKED: Rules = {"language_model": Placeholders(Packed())}
@@ -190,8 +191,11 @@ TABLE: dict[str, Rules] = {
     "groupvit": {
         "text_model": WORDS,
         "vision_model.encoder.stages.0.layers": Raster(rest="group"),
-        "vision_model.encoder.stages.0.downsample": (Named("group"), PATCHES),
-        "vision_model": Named("group"),
+        "vision_model.encoder.stages.0.downsample": (
+            Turns(GROUPS, PATCHES),  # soft, then hard the other way round
+            Turns(PATCHES, GROUPS),
+        ),
+        "vision_model": GROUPS,
     },
     "hiera": {"*": MaskUnits()},
     "idefics2": {"*perceiver_resampler": (LATENTS, LATENTS_LAST), "text_model": WORDS},

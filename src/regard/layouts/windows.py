@@ -39,17 +39,19 @@ class ShiftedWindows:
         merging: Whether each stage halves the map.
         block: The block's module, which knows its shift, has this attribute.
         step: How many numbers in the paths of layers lie between two stages.
+        patch_px: Side of a patch, where the model does not say it.
     """
 
     merging: bool = True
     block: str = "shift_size"
     step: int = 1
+    patch_px: int = 0
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
         window, shift = pair(math.isqrt(count)), pair(getattr(scene.around(self.block), self.block))
         stage = scene.numbers[0] // self.step if self.merging else 0
-        base = halved(scene, stage)
+        base = halved(scene, stage, pair(self.patch_px) if self.patch_px else None)
         return parted(base, orders.windows(base.grid_hw, window, shift))
 
 
