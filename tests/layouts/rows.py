@@ -278,7 +278,7 @@ MORE = [
     Row("depth anything", wrapped(depth_anything, given, size_hw=SQUARE_HW), 4),
     Row("upernet", wrapped(upernet, given), 8),
     Row("radio", model("Radio", RADIO, size_hw=SQUARE_HW), 4),
-    Row("florence 2", wrapped(davit, hidden), 4, corner=8, last=True, side=1),
+    Row("florence 2", wrapped(davit, hidden), 4, corner=8),
     Row("sam3", model("Sam3ViT", SAM3, size_hw=SQUARE_HW), 6),
     Row("eomt", model("Eomt", EOMT, size_hw=SQUARE_HW, ending="ForUniversalSegmentation"), 6),
     Row("blip 2", wrapped(blip_2, prompted(given), size_hw=SQUARE_HW), 5),
@@ -333,7 +333,7 @@ SEGMENTERS = [
     Row("sam2, all", of_zoo("sam2", size_hw=(64, 64)), 15, corner=32),
     Row("sam3, all", of_zoo("sam3", size_hw=(112, 112)), 9),
     Row("seggpt", of_zoo("seggpt", size_hw=(32, 64)), 4),
-    Row("groupvit", of_zoo("groupvit", size_hw=(64, 64)), 4, skip=("*.assign",)),
+    Row("groupvit", of_zoo("groupvit", size_hw=(64, 64)), 3, skip=("*.assign",)),
 ]
 SIDE = (64, 64)
 SPOKEN = [

@@ -15,6 +15,7 @@ PLACES = ((0.1, 0.15), (0.93, 0.4), (0.4, 0.9))
 """As parts of width and height."""
 
 
+@pytest.mark.filterwarnings("ignore:.*FluxPosEmbed", "ignore:In CPU autocast")  # of diffusers
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_the_token_that_changes_most_is_the_one_at_the_place(row: Row) -> None:
     model, pixels, inputs = row.build()

@@ -57,7 +57,7 @@ FOUR: dict[str, Any] = {"depths": (1, 1, 1, 1)}
             *((128, 192), 8, 32),
         ),
         ("maxvit_nano_rw_256", {"img_size": 64, **FOUR}, (64, 64), 16, 32),
-        ("mvitv2_tiny", {"img_size": (64, 96)}, (64, 96), 20, 32),
+        ("mvitv2_tiny", {"img_size": 64}, (64, 64), 20, 32),
     ],
 )
 def test_a_pyramid_of_timm(
