@@ -6,9 +6,9 @@ Each bar has a control that must fail it: the same model against shuffled truth.
 from pathlib import Path
 
 import pytest
-from training.quality import Looked, look, own_share, quality
 
 import regard
+from training.quality import Looked, look, own_share, quality
 
 SCENES = 24
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
 from training.run import Losses, Plan, Run, Stage
 
 PLAN = Plan(

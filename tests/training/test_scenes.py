@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training.scenes import NAMES, Scenes, boxes_around
 
 from regard.datasets.shapes import photo
 from training import scenes
+from training.scenes import NAMES, Scenes, boxes_around
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from regard.cli.folders import require_folder
 
 
 def demo(
-    system: Literal["photo", "detr", "mask2former"] = "photo",
+    system: Literal["photo", "detr", "mask2former", "dvis", "aoanet"] = "photo",
     /,
     *,
     out: Path | None = None,
@@ -20,8 +20,10 @@ def demo(
     ----------
     system
         "photo": a real DINOv2 on a portrait of Grace Hopper that comes with matplotlib (US Navy,
-        public domain). "detr" and "mask2former": small trained models that ship with regard, on
-        a generated scene: its segments, and where the query of each object looked.
+        public domain). "detr" and "mask2former": mini-detr and mini-mask2former on a generated
+        scene: its segments, and where the query of each object looked. "dvis": mini-dvis-daq on a
+        generated clip in which objects hide one another, leave and come back. "aoanet":
+        mini-aoanet captions a generated scene.
     out
         Folder for the pictures; by default regard-out/demo/SYSTEM.
     device
