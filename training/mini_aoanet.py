@@ -23,6 +23,13 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from regard.datasets.shapes import COLOURS, KINDS, STUFF
+from regard.models.aoanet.cnn import DEVIATION, MEAN
+from regard.models.aoanet.folder import MODEL_TYPE
+from regard.models.aoanet.network import AoANet
+from regard.models.aoanet.options import Options
+from regard.models.aoanet.small_cnn import POSITION_CHANNELS, SmallCnn
 from training.aoanet_scenes import (
     GRID,
     MAX_LENGTH,
@@ -35,13 +42,6 @@ from training.aoanet_scenes import (
     make_pool,
     mirrored,
 )
-
-from regard.datasets.shapes import COLOURS, KINDS, STUFF
-from regard.models.aoanet.cnn import DEVIATION, MEAN
-from regard.models.aoanet.folder import MODEL_TYPE
-from regard.models.aoanet.network import AoANet
-from regard.models.aoanet.options import Options
-from regard.models.aoanet.small_cnn import POSITION_CHANNELS, SmallCnn
 
 BATCH = 32
 SCENES = 10_000

@@ -1,10 +1,10 @@
 """Where every mechanism hands in what it caught, and what of it is kept."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-import torch
 from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
@@ -21,6 +21,8 @@ from regard.kept import Kept
 from regard.recording import Recording, matches
 from regard.sample import OutputSample
 from regard.scores import Scores
+
+NOTHING_TO_WEIGH = "it attended to nothing, so there are no weights"
 
 T = TypeVar("T")
 Keep = Literal["auto", "qk", "weights"]
@@ -94,8 +96,8 @@ class Recorder:
         sample: OutputSample | None,
         notes: tuple[str, ...] = (),
         backward: Backward | None = None,
-    ) -> Attention:
-        """Record one call of the running module, and give it.
+    ) -> Attention | None:
+        """Record one call of the running module, and give it; None if it has no weights at all.
 
         Args:
             shape: (batch, heads, queries, keys).
@@ -105,6 +107,9 @@ class Recorder:
             notes: What a reader of the record must know.
             backward: V, and the gradient of the output to come.
         """
+        if 0 in shape:
+            self.miss(f"{NOTHING_TO_WEIGH}: {shape[2]} queries, {shape[3]} keys")
+            return None
         channels = scores is not None and are_channels(self.stack.top, shape, scores.q.get())
         notes = (*notes, CHANNELS) if channels else notes
         call: Attention
@@ -197,7 +202,7 @@ class Recorder:
             return True
         new = {kept.identity: kept.nbytes for kept in scores.kept}
         cost = sum(size for identity, size in new.items() if identity not in self._paid)
-        return cost < torch.Size(shape).numel() * scores.q.dtype.itemsize
+        return cost < math.prod(shape) * scores.q.dtype.itemsize
 
     def _explicit(
         self,
