@@ -90,3 +90,10 @@ def cells(scene: Scene) -> Array:
         found[3][inside] = (x0 + x1) / 2 / SIZE_PX * 127
         found[4][inside] = (y0 + y1) / 2 / SIZE_PX * 127
     return found
+
+
+def mirrored(cells: Array) -> Array:
+    """Cells (batch, 5, GRID, GRID) of mirror images."""
+    found = cells[..., ::-1].copy()
+    found[:, 3] = np.where(found[:, 3] < 0, -1, 127 - found[:, 3])
+    return found

@@ -40,12 +40,13 @@ from training.aoanet_scenes import (
     Array,
     Pool,
     make_pool,
+    mirrored,
 )
 
 BATCH = 32
 SCENES = 10_000
-CNN_STEPS = 700
-CAPTIONER_STEPS = 2000
+CNN_STEPS = 1100
+CAPTIONER_STEPS = 1300
 
 
 class Stage:
@@ -84,7 +85,7 @@ class Stage:
     def descend(self, loss: Tensor, **measured: float) -> None:
         """One step down; a line of progress every 25 steps."""
         self.optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         if self.done % 25 == 24:
@@ -128,13 +129,15 @@ class CellHeads(nn.Module):
 
 
 def train_cnn(pool: Pool, steps: int, folder: Path) -> SmallCnn:
-    """The CNN, trained on cells."""
+    """The CNN, trained on cells of the scenes and of their mirror images."""
     cnn = SmallCnn()
     heads = CellHeads(cnn.channels - POSITION_CHANNELS)
     stage = Stage(folder / "cnn.pt", {"cnn": cnn, "heads": heads}, steps, 4e-3, 1e-2)
     for chosen in stage.batches(len(pool.images), seed=1):
-        cells = torch.from_numpy(pool.cells[chosen].astype(np.int64))
-        loss, measured = _cell_loss(heads(cnn.look(_pixels(pool.images[chosen]))), cells)
+        images, cells = pool.images[chosen], pool.cells[chosen].astype(np.int64)
+        if stage.done % 2:
+            images, cells = images[:, :, ::-1], mirrored(cells)
+        loss, measured = _cell_loss(heads(cnn.look(_pixels(images))), torch.from_numpy(cells))
         stage.descend(loss, **measured)
     return cnn.eval().requires_grad_(False)
 
@@ -160,7 +163,7 @@ def _cell_loss(found: tuple[Tensor, ...], cells: Tensor) -> tuple[Tensor, dict[s
 
 def _pixels(images: Array) -> Tensor:
     """(batch, 3, height, width), as `GridCnn` gives a photo to its network."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    x = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255
     mean, deviation = (torch.tensor(value).view(3, 1, 1) for value in (MEAN, DEVIATION))
     return (x - mean) / deviation
 
