@@ -100,15 +100,15 @@ class ObjectPictures:
     def _overview_row(self, query: int) -> list[Panel]:
         one = replace(self.of, queries=(query,), asked=query)
         layer = self.of.layers[-1]
-        row = [self._object_panel(query, mask=True)]
-        row.append(self._heat_panel(one, layer, name="where it looks"))
+        found = self._object_panel(query, mask=True)
+        heats = [self._heat_panel(one, layer, name="where it looks")]
         if self.of.joint is not None:
             heat = one.joint_heat(size_hw=self._size_hw).sum(0)
-            row.append(Panel(name="the mask head's map, all heads", heat=heat))
+            heats.append(Panel(name="the mask head's map, all heads", heat=heat))
         elif self.of.run.resets:
             name = "without the layer's mask"
-            row.append(self._heat_panel(one, layer, masked=False, name=name))
-        return row
+            heats.append(self._heat_panel(one, layer, masked=False, name=name))
+        return [found, *(replace(heat, mask=found.mask) for heat in heats)]
 
     def layers(self, layers: tuple[int, ...] | None = None) -> Picture:
         """Where the queries shown look, at every decoder layer.
