@@ -1,5 +1,6 @@
 """The model card of a miniature of object queries: what it is, and what was measured."""
 
+import math
 import platform
 import tempfile
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import regard
 from training.quality import look, own_share, quality
 from training.run import Plan
 
-_SCENES = 48
+_SCENES = 24
 
 _TEXT = """\
 # {name}
@@ -24,15 +25,23 @@ every view of regard shows something true on a machine without a hub. Do not use
 | weights | {parameters:.2f} million, stored in float16 |
 | data | {scenes} generated scenes (seeds 0 to {last}), half of them mirrored, at {sizes} px |
 | made by | `python -m training.{script}`, {steps} steps |
+| calibration | class logits times {sharpness:g} in the end, so that the paper's threshold fits |
 | time | {minutes:.0f} CPU minutes on one thread, and {backbone:.1f} for its backbone |
 | machine | {machine} |
 | panoptic quality | PQ {pq:.1f}, SQ {sq:.1f}, RQ {rq:.1f} on {measured} scenes never trained on |
 | attention on the own object | {own} |
 | licence | Apache-2.0, data and weights made by this project |
 
-The panoptic quality of shuffled pairs of scene and prediction is {control:.1f}. Attention is the
-mean share of an object query's cross-attention on its own object, over the last {layers} decoder
-layer(s); on the next object of the same scene it is {elsewhere:.0f} %.
+Its run was short, and its settings were changed while it ran: sizes of photos and batches,
+learning rate, and the losses at places and of kinds came to what `training/` says step by step. A
+new run by the script will not give these bytes.
+
+The panoptic quality of shuffled pairs of scene and prediction is {control:.1f}.
+{attention}"""
+
+_ATTENTION = """\
+Attention is the mean share of an object query's cross-attention on its own object, over the last
+{layers} decoder layer(s); on the next object of the same scene it is {elsewhere:.0f} %.
 """
 
 
@@ -45,6 +54,7 @@ def write_card(
     scenes: int,
     minutes: float,
     backbone_minutes: float,
+    sharpness: float,
     layers: Sequence[int],
 ) -> None:
     """Measure a miniature on held-out scenes, and write its ``README.md``.
@@ -57,6 +67,7 @@ def write_card(
         scenes: How many it was trained on.
         minutes: CPU time of the training.
         backbone_minutes: CPU time of the backbone's.
+        sharpness: What its class logits were multiplied by.
         layers: Decoder layers whose attention is measured.
     """
     model = regard.load_model(folder)
@@ -66,8 +77,8 @@ def write_card(
         control = quality(looked, Path(files, "shuffled"), shift=1).mean()[0]
     pq, sq, rq = (100 * value for value in found)
     share = own_share(looked, layers)
-    own = f"{100 * share.masked:.0f} %"
-    if share.masked != share.unmasked:
+    own = "none was found" if math.isnan(share.masked) else f"{100 * share.masked:.0f} %"
+    if share.masked > share.unmasked:
         own += f" as the model runs, {100 * share.unmasked:.0f} % without the layers' masks"
     text = _TEXT.format(
         name=folder.name,
@@ -88,7 +99,9 @@ def write_card(
         rq=rq,
         own=own,
         control=100 * control,
-        layers=len(layers),
-        elsewhere=100 * share.elsewhere,
+        sharpness=sharpness,
+        attention=_ATTENTION.format(layers=len(layers), elsewhere=100 * share.elsewhere)
+        if not math.isnan(share.elsewhere)
+        else "",
     )
     (folder / "README.md").write_text(text)

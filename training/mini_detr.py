@@ -36,20 +36,20 @@ from training.sets import (
 )
 
 PLAN = Plan(
-    steps=1050,
-    learning_rate=6e-4,
+    steps=1000,
+    learning_rate=8e-4,
     warm_up=60,
     backbone="detr.model.backbone",
     backbone_times=3.0,
+    average=0.99,
     stages=(
-        Stage(until=0.735, size_px=128, batch=6, more=8),
-        Stage(until=0.876, size_px=192, batch=4),
-        Stage(until=1.0, size_px=256, batch=4),
+        Stage(until=0.85, size_px=128, batch=6, more=8),
+        Stage(until=1.0, size_px=192, batch=4),
     ),
     clip=0.5,
 )
 # the paper's, for classes, L1 distance and generalised IoU; masks are as in Mask2Former
-_CLASS, _L1, _IOU, _MASK, _DICE = 1.0, 5.0, 2.0, 2.0, 2.0
+_CLASS, _L1, _IOU, _MASK, _DICE = 2.0, 5.0, 2.0, 2.0, 2.0
 _NO_OBJECT = 0.1
 _QUERIES, _GROUPS = 20, 4
 _ATTENTION_GAIN = 150.0
@@ -253,7 +253,8 @@ RECIPE = Recipe(
     network=network,
     losses=losses,
     features=features,
-    size_px=256,
+    sharpness=1.5,
+    size_px=192,
     layers=(2,),
 )
 

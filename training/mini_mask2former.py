@@ -22,19 +22,20 @@ from training.scenes import NAMES, Batch
 from training.sets import Match, class_cost, class_loss, mask_cost, mask_loss, match
 
 PLAN = Plan(
-    steps=1700,
-    learning_rate=8e-4,
+    steps=1660,
+    learning_rate=2e-3,
     warm_up=60,
     backbone="model.pixel_level_module.encoder",
     backbone_times=3.0,
+    average=0.99,
     stages=(
         Stage(until=0.74, size_px=128, batch=4, more=16),
-        Stage(until=0.86, size_px=192, batch=4),
+        Stage(until=0.82, size_px=192, batch=4),
         Stage(until=1.0, size_px=256, batch=4),
     ),
 )
 # the paper's, for classes, binary cross-entropy and dice
-_WEIGHTS = (2.0, 5.0, 5.0)
+_WEIGHTS = (4.0, 5.0, 5.0)
 _NO_OBJECT = 0.1
 _WIDTH = 64
 
@@ -130,6 +131,7 @@ RECIPE = Recipe(
     network=network,
     losses=losses,
     features=features,
+    sharpness=3.0,
     size_px=256,
     layers=(3, 4, 5),
 )

@@ -1,5 +1,6 @@
 """How good a miniature of object queries is, on scenes that it was not trained on."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class OwnShare:
 
 
 def own_share(looked: Looked, layers: Sequence[int]) -> OwnShare:
-    """Means over the objects that were found, and over decoder layers."""
+    """Means over the objects that were found, and over decoder layers; NaN if none was."""
     shares = [
         (
             own_share_of(one, own, layer),
@@ -75,6 +76,8 @@ def own_share(looked: Looked, layers: Sequence[int]) -> OwnShare:
         for one, own, other in _objects(looked)
         for layer in layers
     ]
+    if not shares:
+        return OwnShare(masked=math.nan, unmasked=math.nan, elsewhere=math.nan)
     masked, unmasked, elsewhere = torch.tensor(shares).mean(0).tolist()
     return OwnShare(masked=masked, unmasked=unmasked, elsewhere=elsewhere)
 

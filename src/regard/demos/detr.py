@@ -4,16 +4,15 @@ from pathlib import Path
 
 from regard.cli.terminal import plain
 from regard.demos.detr_steps import steps
-from regard.demos.scene import demo_scene, found_words, own_words
+from regard.demos.scene import demo_scene, found_words, middle, own_words
 from regard.models import registry
 
 
 def run(out: Path, *, device: str = "cpu") -> None:
     """Look at a scene that the miniature was not trained on."""
     photo, scene = demo_scene()
-    x0, y0, x1, y1 = scene.objects[-1].box_xyxy
     model = registry.load("mini-detr", device=device)
-    result, pictures = steps(photo, model, ((x0 + x1) / 2, (y0 + y1) / 2))
+    result, pictures = steps(photo, model, middle(scene))
     written = result.pictures.save(out)
     (out / "steps").mkdir(exist_ok=True)
     pictures = {f"steps/{name}": picture for name, picture in pictures.items()}
@@ -22,5 +21,5 @@ def run(out: Path, *, device: str = "cpu") -> None:
         picture.save(out / f"{name}.png")
     print(f"{result.model}: {found_words(result, scene)}; {result.words}")
     last = own_words(result, scene, [len(result.run.cross_layers) - 1])
-    print(f"queries of objects put {last} of their weight on their own object in the last layer")
+    print(f"queries put {last} of their weight on their own segment in the last layer")
     print(f"{len(written) + len(pictures)} pictures in {plain(out.resolve())}")

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from regard.errors import ModelNotFound
 
-WEIGHTS_SHA256: dict[str, str] = {}
+WEIGHTS_SHA256: dict[str, str] = {
+    "mini-detr": "41ea40163598cd15a2be8ee8087dda86ff16318091ba5033e916efb662cc2778",
+    "mini-mask2former": "ea914f20902f3f6b25f20eda72dfcd06ad297f1b35a5f2353cd91221a8bc00df",
+}
 """Miniatures by name, and the hash of their weights."""
 
 LICENCE = "Apache-2.0"
