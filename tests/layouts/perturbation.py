@@ -73,9 +73,9 @@ def _deformable_change(
         assert before.sample is not None
         assert after.sample is not None
         values = after.sample.values.get() - before.sample.values.get()
-        return values.norm(dim=-1).mean(1)
+        return torch.linalg.vector_norm(values, dim=-1).mean(1)
     old, new = before.points(), after.points()
-    moved = (new.xy - old.xy).norm(dim=-1) + (new.weights - old.weights).abs()
+    moved = torch.linalg.vector_norm(new.xy - old.xy, dim=-1) + (new.weights - old.weights).abs()
     return moved.sum(-1).mean(1)
 
 
