@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from regard.recording import Recording
     from regard.regions import RegionTokens
     from regard.render import Look, Picture
+    from regard.runs import RecordedVideo, Run, open_run
     from regard.selected import SelectedTokens
+    from regard.summaries.summarize import summarize
     from regard.tokens import Tokens
     from regard.words import WordTokens
 
@@ -54,8 +56,10 @@ _HOME = {
     "Picture": "regard.render:Picture",
     "PointTokens": "regard.points:PointTokens",
     "PyramidTokens": "regard.pyramid:PyramidTokens",
+    "RecordedVideo": "regard.runs:RecordedVideo",
     "Recording": "regard.recording:Recording",
     "RegionTokens": "regard.regions:RegionTokens",
+    "Run": "regard.runs:Run",
     "Segment": "regard.joined:Segment",
     "SelectedTokens": "regard.selected:SelectedTokens",
     "Tokens": "regard.tokens:Tokens",
@@ -68,10 +72,12 @@ _HOME = {
     "layers": "regard.inventory:layers",
     "load_captioner": "regard.models.aoanet.loading:load_captioner",
     "load_model": "regard.models.registry:load",
+    "open_run": "regard.runs:open_run",
     "panoptic": "regard.objects.attention:panoptic",
     "record": "regard.intercept.record:record",
     "relevance": "regard.analysis.relevance:relevance",
     "rollout": "regard.analysis.rollout:rollout",
+    "summarize": "regard.summaries.summarize:summarize",
     "video": "regard.clips.clip:video",
     "watch_prompt": "regard.prompt:watch_prompt",
 }
@@ -93,8 +99,10 @@ __all__ = [
     "Picture",
     "PointTokens",
     "PyramidTokens",
+    "RecordedVideo",
     "Recording",
     "RegionTokens",
+    "Run",
     "Segment",
     "SelectedTokens",
     "Tokens",
@@ -107,10 +115,12 @@ __all__ = [
     "layers",
     "load_captioner",
     "load_model",
+    "open_run",
     "panoptic",
     "record",
     "relevance",
     "rollout",
+    "summarize",
     "video",
     "watch_prompt",
 ]

@@ -13,6 +13,7 @@
     ├── DeviceError (RuntimeError)         a device that torch cannot use here
     ├── ModelNotFound (LookupError)        a model source that leads nowhere
     ├── FormatError (ValueError)           a recording file that is damaged or of another kind
+    ├── RunError (OSError)                 a run's folder cannot be written, or is another run's
     └── MissingDependency (ImportError)    an optional package is needed
 
 Each also is the builtin that a caller would expect, so ``except ValueError`` works without
@@ -71,6 +72,10 @@ class ModelNotFound(RegardError, LookupError):
 
 class FormatError(RegardError, ValueError):
     """A file is damaged, or is not what it was taken for."""
+
+
+class RunError(RegardError, OSError):
+    """The folder of a run cannot be written, or belongs to another run."""
 
 
 class MissingDependency(RegardError, ImportError):

@@ -7,7 +7,8 @@ closed list of operations.
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -48,17 +49,26 @@ def save(recording: Recording, path: str | os.PathLike[str]) -> Path:
         CaptureError: A call needs code to compute its weights, which no file holds.
         OSError: The file cannot be written; what was there before is still there.
     """
+    write_atomically(path, pack(recording, recording.unrecorded))
+    return Path(path)
+
+
+def pack(calls: Iterable[Attention], unrecorded: Iterable[Unrecorded] = ()) -> bytes:
+    """The bytes of a file that holds these calls; the same calls give the same bytes.
+
+    Raises:
+        CaptureError: A call needs code to compute its weights, which no file holds.
+    """
     tensors = _Tensors()
     story = {
         "format": FORMAT,
         "version": VERSION,
-        "calls": [_describe(call, tensors) for call in recording],
-        "unrecorded": [asdict(item) for item in recording.unrecorded],
+        "calls": [_describe(call, tensors) for call in calls],
+        "unrecorded": [asdict(item) for item in unrecorded],
     }
     text = json.dumps(story, allow_nan=False, sort_keys=True)
-    data = safetensors.torch.save(tensors.by_name, metadata={FORMAT: text})
-    write_atomically(path, data)
-    return Path(path)
+    data: bytes = safetensors.torch.save(tensors.by_name, metadata={FORMAT: text})
+    return data
 
 
 def load(path: str | os.PathLike[str]) -> Recording:
@@ -68,15 +78,66 @@ def load(path: str | os.PathLike[str]) -> Recording:
         FormatError: The file is damaged, or is no recording.
         OSError: It cannot be opened.
     """
-    with Path(path).open("rb"):
-        pass  # a missing or unreadable file is the caller's OSError, not a damaged one
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(FORMAT)
+    stored = StoredCalls(path)
+    with readable(path):
+        tensors = {name: stored.tensors[name] for name in stored.tensors}
+        return _read(stored.story, tensors)
+
+
+class StoredCalls:
+    """The calls in a file that `save` wrote, each read when it is asked for.
+
+    Raises:
+        FormatError: The file is damaged, or is no recording.
+        OSError: It cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        with self._path.open("rb"):
+            pass  # a missing or unreadable file is the caller's OSError, not a damaged one
+        with readable(path):
+            self.tensors = TensorFile(self._path)
+            text = self.tensors.metadata.get(FORMAT)
             if text is None:
                 raise FormatError(f"{path}: a safetensors file, but no recording of regard's")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return _read(json.loads(text), tensors)
+            self.story: dict[str, Any] = json.loads(text)
+            _require_version(self.story)
+            self.stories: list[dict[str, Any]] = list(self.story["calls"])
+
+    def call(self, index: int) -> Attention:
+        """One of the calls; its tensors are read now, and held by nothing else."""
+        with readable(self._path):
+            return _Reader(self.tensors).call(self.stories[index])
+
+
+class TensorFile(Mapping[str, Tensor]):
+    """Tensors of a safetensors file by name, each read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        opened: Callable[..., Any] = safe_open
+        self._file = opened(path, framework="pt")
+        self._names = frozenset(self._file.keys())
+        self.metadata: dict[str, str] = self._file.metadata() or {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        tensor: Tensor = self._file.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._names))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@contextmanager
+def readable(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns whatever a damaged file can raise into a `FormatError` that names it."""
+    try:
+        yield
     except DAMAGED as error:
         if isinstance(error, FormatError) and str(path) in str(error):
             raise
@@ -186,12 +247,15 @@ def _describe_autocast(state: Autocast) -> list[Any]:
     return [state.device_type, str(state.dtype).removeprefix("torch."), state.enabled]
 
 
-def _read(story: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Recording:
+def _require_version(story: Mapping[str, Any]) -> None:
     if story["version"] != VERSION:
         raise FormatError(
             f"a recording of format version {story['version']}, expected {VERSION}: "
             "update regard to read it"
         )
+
+
+def _read(story: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Recording:
     reader = _Reader(tensors)
     calls = [reader.call(call) for call in story["calls"]]
     return Recording(calls, [Unrecorded(**item) for item in story["unrecorded"]])

@@ -5,11 +5,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from regard.datasets.coco_results import coco_results, run_lengths
+from regard.datasets.coco_results import coco_results
 from regard.errors import FormatError
 from regard.evaluation.average_precision import average_precision
 from regard.segmentation.categories import Categories
@@ -58,12 +57,6 @@ def test_masks_of_a_model_are_read_as_they_were_meant(truth: Path) -> None:
     boxes = average_precision(rows, truth, "bbox").values
     assert boxes["AR 1"] > 0
     assert not math.isnan(average_precision(rows, truth, "segm").values["AP50"])
-
-
-def test_run_lengths_go_down_the_columns() -> None:
-    mask = torch.tensor(np.array([[0, 1, 1], [0, 1, 0]], dtype=bool))
-    assert run_lengths(mask) == {"size": [2, 3], "counts": [2, 3, 1]}
-    assert run_lengths(~mask) == {"size": [2, 3], "counts": [0, 2, 3, 1]}
 
 
 @pytest.mark.parametrize(

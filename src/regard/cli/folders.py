@@ -1,15 +1,11 @@
 """Folders for what is made of photos: one each, with a name that any file system takes."""
 
 import os
-import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from regard.errors import MediaError
-
-NAME_BYTES = 100
-"""Longest name of a folder; file systems take 255, and names of files follow."""
+from regard.file_names import distinct, safe_name
 
 
 def folders(photos: Sequence[Path], out: Path) -> list[Path]:
@@ -17,28 +13,12 @@ def folders(photos: Sequence[Path], out: Path) -> list[Path]:
 
     Names that are the same, or that some file system takes for the same, get a number.
     """
-    taken: set[str] = set()
-    result = []
-    for photo in photos:
-        name = first = folder_name(photo)
-        number = 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{first}-{number}"
-        taken.add(name.casefold())
-        result.append(out / name)
-    return result
+    return [out / name for name in distinct([folder_name(photo) for photo in photos])]
 
 
 def folder_name(photo: Path) -> str:
-    """The photo's name without its ending, as one that is safe everywhere.
-
-    Letters of every script stay. What has a meaning to a shell or a file system becomes "_".
-    """
-    stem = unicodedata.normalize("NFC", photo.stem)
-    shown = "".join(c if c.isprintable() else "_" for c in stem)
-    name = re.sub(r'[<>:"/\\|?*]', "_", shown).encode()[:NAME_BYTES].decode(errors="ignore")
-    return name.lstrip(" .-").rstrip(" .") or "photo"
+    """The photo's name without its ending, as one that is safe everywhere; see `safe_name`."""
+    return safe_name(photo.stem, otherwise="photo")
 
 
 def require_folder(out: Path) -> None:

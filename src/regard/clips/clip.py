@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -13,13 +13,14 @@ from regard.errors import DeviceError, MediaError, SelectionError
 from regard.media.frames import Frame, FrameRange, Video
 from regard.media.prefetch import prefetched
 from regard.media.video import open_video
-from regard.models.dvis_daq.checkpoint import load
 from regard.models.dvis_daq.model import DvisDaq
-from regard.models.dvis_daq.observe import Keep
+from regard.models.dvis_daq.observe import Sink
 from regard.models.dvis_daq.output import Detection
 from regard.models.dvis_daq.preparation import prepare_frame
-from regard.models.dvis_daq.record_video import FINEST_LAYERS, frame_bytes, record_video
+from regard.models.dvis_daq.pretrained import Pretrained, pretrained
+from regard.models.dvis_daq.record_video import frame_bytes, record_video
 from regard.models.dvis_daq.settings import Settings
+from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.video_attention import VideoAttention
 
 
@@ -45,6 +46,8 @@ class ClipAttention:
     """How it was run."""
     class_names: tuple[str, ...]
     """Names of the classes, where they are known."""
+    model_name: str
+    """Name of the checkpoint; empty for a network that was given."""
 
     @property
     def instances(self) -> list[Detection]:
@@ -90,6 +93,29 @@ class ClipAttention:
         """The frames that were run, read once more; at most a few are held at a time."""
         return prefetched(self.video.frames(self.wanted))
 
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        instances: int = 3,
+        cmap: str = "inferno",
+        **options: Any,
+    ) -> list[Path]:
+        """Write a run with this one video, and draw it; the paths of what was written.
+
+        Args:
+            folder: Where to; it is made. Clips run in the same way can share it.
+            instances: How many of the best instances get pictures.
+            cmap: A matplotlib colour map.
+            options: As for `RecordedVideo.heat`, such as ``layers`` or ``mixing``.
+
+        Raises:
+            RunError: The folder cannot be written to, or holds another run.
+        """
+        from regard.clips.files import save  # it reads the run again, as everybody does
+
+        return list(save(self, folder, instances=instances, cmap=cmap, **options))
+
     def close(self) -> None:
         """Delete temporary files; masks cannot be computed afterwards."""
         self.attention.close()
@@ -109,12 +135,13 @@ class ClipAttention:
 def video(
     source: str | os.PathLike[str] | Video,
     *,
-    model: str | os.PathLike[str] | DvisDaq,
+    model: str | os.PathLike[str] | Pretrained | DvisDaq,
     settings: Settings | None = None,
     frames: FrameRange | str = ":",
     keep: Keep = "predicted",
-    layers: Sequence[int] = FINEST_LAYERS,
-    class_names: Sequence[str] = (),
+    layers: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+    online: bool | None = None,
     device: str = "cpu",
     notify: Callable[[str], None] | None = None,
     on_frame: Callable[[int], None] | None = None,
@@ -123,14 +150,17 @@ def video(
 
     Args:
         source: A video file, a folder of frames, or an opened video.
-        model: An official checkpoint file, or a loaded network.
-        settings: Thresholds, sizes, windows; `Settings.from_yaml` reads upstream's files.
+        model: ``"mini-dvis-daq"``, which is shipped; an official checkpoint file; a folder as
+            `pretrained` reads it; or what is loaded already.
+        settings: Thresholds, sizes, windows; by default those that the model brings, or those of
+            the official OVIS models. `Settings.from_yaml` reads upstream's files.
         frames: Which frames, such as "0:100" or "::5".
         keep: "predicted" keeps what the instances of the result looked with; "all" every
             attention call; "maps" one finished map for each track and frame, in constant memory.
         layers: Layers of the predictor whose attention is kept; by default the last three, one
             for each feature level.
-        class_names: Names of the model's classes, in their order.
+        class_names: Names of the model's classes, in their order; by default those that it brings.
+        online: True leaves out the refiner, False demands one; for a name, folder or file.
         device: Where the model runs.
         notify: Called with a line for people before the run.
         on_frame: Called with the number of frames that have been read.
@@ -140,12 +170,46 @@ def video(
         CheckpointError, ModelNotFound: The model cannot be loaded.
         SelectionError: Frames, layers or a way of keeping that do not exist.
     """
-    chosen = settings or Settings()
     wanted = FrameRange.parse(frames) if isinstance(frames, str) else frames
     clip = open_video(source) if isinstance(source, (str, os.PathLike)) else source
-    network = load(Path(model)) if isinstance(model, (str, os.PathLike)) else model
+    loaded = _loaded(model, online)
+    return look_at(
+        clip,
+        loaded.network,
+        settings or loaded.settings,
+        wanted,
+        keep=keep,
+        layers=layers,
+        class_names=loaded.class_names if class_names is None else class_names,
+        model_name=_name(model),
+        device=device,
+        notify=notify,
+        on_frame=on_frame,
+    )
+
+
+def look_at(
+    clip: Video,
+    network: DvisDaq,
+    settings: Settings,
+    wanted: FrameRange,
+    *,
+    keep: Keep,
+    layers: Sequence[int] | None,
+    class_names: Sequence[str] = (),
+    model_name: str = "",
+    device: str = "cpu",
+    notify: Callable[[str], None] | None = None,
+    on_frame: Callable[[int], None] | None = None,
+    sink: Sink | None = None,
+) -> ClipAttention:
+    """As `video`, with everything opened.
+
+    ``sink`` takes the calls of each window as soon as they are complete; they are not held in
+    memory then. See `record_video`.
+    """
     _move(network, device)
-    _, view = prepare_frame(_first(clip, wanted).image, chosen)
+    _, view = prepare_frame(_first(clip, wanted).image, settings)
     indices: list[int] = []
     seconds: list[float | None] = []
 
@@ -155,20 +219,40 @@ def video(
             seconds.append(frame.seconds)
             if on_frame is not None:
                 on_frame(len(indices))
-            yield prepare_frame(frame.image, chosen)[0]
+            yield prepare_frame(frame.image, settings)[0]
 
     if notify is not None:
         notify(_told(clip, wanted, frame_bytes(network, view, keep, layers), keep))
-    attention = record_video(network, prepared(), chosen, view, keep=keep, layers=layers)
+    attention = record_video(
+        network, prepared(), settings, view, keep=keep, layers=layers, sink=sink
+    )
     return ClipAttention(
         video=clip,
         wanted=wanted,
         frame_indices=indices,
         frame_seconds=seconds,
         attention=attention,
-        settings=chosen,
+        settings=settings,
         class_names=tuple(class_names),
+        model_name=model_name,
     )
+
+
+def _loaded(
+    model: str | os.PathLike[str] | Pretrained | DvisDaq, online: bool | None
+) -> Pretrained:
+    if isinstance(model, (str, os.PathLike)):
+        return pretrained(model, online=online)
+    if online is not None:
+        raise SelectionError(
+            "online is for a model's name, folder or file; this one is loaded already: "
+            "pretrained(..., online=...) makes the choice"
+        )
+    return model if isinstance(model, Pretrained) else Pretrained(network=model)
+
+
+def _name(model: str | os.PathLike[str] | Pretrained | DvisDaq) -> str:
+    return Path(model).name if isinstance(model, (str, os.PathLike)) else ""
 
 
 def _told(clip: Video, wanted: FrameRange, bytes_a_frame: int, keep: Keep) -> str:

@@ -1,22 +1,28 @@
-"""Everything that a run over a clip leaves, written into a folder."""
+"""A clip that was run, as the folder of a run with its first pictures."""
 
 import csv
-import dataclasses
 import io
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from PIL import Image
 
-from regard import __version__
-from regard.atomic import write_atomically
 from regard.clips.clip import ClipAttention
-from regard.clips.pictures import Mask, draw_instance
-from regard.errors import MediaError
+from regard.figures.film import FilmLook, film
+from regard.figures.subject import choose
+from regard.file_names import safe_name
 from regard.media.animation import mp4_bytes
+from regard.media.frame_files import FrameFiles
+from regard.media.video_file import VideoFile
+from regard.render.look import Look
+from regard.runs.about import About, class_categories, relative_source, weights_sha256
+from regard.runs.folder import RunFolder
+from regard.runs.job import finish_video, part_writer
+from regard.runs.recorded_video import RecordedVideo
+from regard.runs.run import Run, open_run
+from regard.runs.run_videos import begin, finish
 
 DEFAULT_FRAMES_PER_SECOND = 10.0
 """Of the pictures of a clip that does not state its own."""
@@ -30,128 +36,129 @@ def save(
     cmap: str = "inferno",
     **options: Any,
 ) -> Iterator[Path]:
-    """Write what was found and where the model looked; gives each path once it is written.
-
-    `results.json`: instances with their masks, as YTVIS result files have them, and the frames
-    that they live in. `instance_I.mp4`: the clip with the attention behind an instance over it.
-    `instance_I_frames.csv`: how much each frame counts (offline models). `attention.safetensors`:
-    the kept calls. `run.json`: settings and versions.
+    """Write a run with this one video, and draw it; gives the paths of what is written.
 
     Args:
         clip: Of `regard.video`.
-        folder: Where to; it is made.
+        folder: Where to; it is made. Clips run in the same way can share it.
         instances: How many of the best instances get pictures.
         cmap: A matplotlib colour map.
-        options: As for `VideoAttention.heat`.
+        options: ``layers``, ``temporal``, and what `TrackAttention.cell_weights` takes.
 
     Raises:
-        MediaError: The folder cannot be made or written to; what is in it is whole.
+        RunError: The folder cannot be made or written to, or holds another run; what is in it is
+            whole.
     """
-    target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for name, data in _files(clip, instances, cmap, options):
-            write_atomically(target / name, data)
-            yield target / name
-        if clip.attention.recording:
-            yield clip.attention.recording.save(target / "attention.safetensors")
-    except MediaError:
-        raise
-    except OSError as error:
-        raise MediaError(f"cannot write into {str(target)!r}: {error.strerror}") from error
+    path = Path(folder)
+    name = safe_name(clip.video.name, otherwise="clip")
+    root = _root(clip)
+    with RunFolder(path) as run:
+        begin(run, _about(clip, name, root, path))
+        run.acknowledge(finish_video(path, name, clip, part_writer(path, name), root))
+        finish(run, {})
+        for unit in run.units:
+            yield from (path / file for file in unit.files)
+    yield from draw_pictures(open_run(path), name, instances=instances, cmap=cmap, options=options)
 
 
-def _files(
-    clip: ClipAttention, instances: int, cmap: str, options: dict[str, Any]
+def draw_pictures(
+    run: Run, name: str, *, instances: int, cmap: str, options: Mapping[str, Any]
+) -> Iterator[Path]:
+    """Draw the best instances of a video; gives paths of what is written, none if it was there.
+
+    ``videos/NAME_instance_I.mp4``: the frames with the attention behind an instance over them.
+    ``inference/NAME_instance_I_frames.csv``: how much each frame counts (offline models).
+
+    Args:
+        run: The run.
+        name: The video.
+        instances: How many of the best instances.
+        cmap: A matplotlib colour map.
+        options: ``layers``, ``temporal``, and what `TrackAttention.cell_weights` takes.
+
+    Raises:
+        MediaError: The frames are not there any more.
+        RunError: The run cannot be written to.
+    """
+    how = {"instances": instances, "cmap": cmap, **options}
+    with RunFolder(run.path) as folder:
+        if instances == 0 or folder.is_done(f"pictures {name}", how):
+            return
+        files = _pictures(run.video(name), instances, cmap, options)
+        folder.add(f"pictures {name}", files, how)
+        unit = folder.unit(f"pictures {name}")
+    assert unit is not None
+    yield from (run.path / file for file in unit.files)
+
+
+def _pictures(
+    video: RecordedVideo, instances: int, cmap: str, options: Mapping[str, Any]
 ) -> Iterator[tuple[str, bytes]]:
-    yield "run.json", _json(summary(clip))
-    yield "results.json", _json(results(clip))
-    rate = clip.video.frames_per_second or DEFAULT_FRAMES_PER_SECOND
-    for index in range(min(instances, len(clip.instances))):
-        if clip.attention.output.refined is not None:
-            yield f"instance_{index}_frames.csv", importance_csv(clip, index)
-        frames = draw_instance(clip, index, cmap=cmap, **options)
-        yield f"instance_{index}.mp4", mp4_bytes(frames, rate / clip.wanted.step)
+    rate = video.frames_per_second or DEFAULT_FRAMES_PER_SECOND
+    for index in range(min(instances, len(video.instances))):
+        if video.refiner_layers:
+            yield f"inference/{video.id}_instance_{index}_frames.csv", importance_csv(video, index)
+        frames = _film(video, index, cmap, **options)
+        yield f"videos/{video.id}_instance_{index}.mp4", mp4_bytes(frames, rate)
 
 
-def results(clip: ClipAttention) -> list[dict[str, Any]]:
-    """Rows of a YTVIS result file: one mask a frame as run lengths, null where there is none."""
-    rows = sorted({detection.row for detection in clip.instances})
-    masks: dict[int, list[Any]] = {row: [] for row in rows}
-    for frame in range(len(clip.frame_indices)):
-        for row, mask in zip(rows, clip.masks(frame, rows).numpy(), strict=True):
-            masks[row].append(run_lengths(mask) if mask.any() else None)
-    return [
-        {
-            "video_id": clip.video.name,
-            "score": round(detection.score, 6),
-            "category_id": detection.label + 1,
-            "category": clip.class_name(detection.label),
-            "row": detection.row,
-            "frames": [clip.frame_indices[frame] for frame in clip.frames_of(index)],
-            "segmentations": masks[detection.row],
-        }
-        for index, detection in enumerate(clip.instances)
-    ]
+def _film(
+    video: RecordedVideo,
+    index: int,
+    cmap: str,
+    *,
+    layers: Sequence[int] | None = None,
+    temporal: bool = False,
+    **options: Any,
+) -> Iterator[Image.Image]:
+    (subject,) = choose(video, instances=[index], **options)
+    scaling = "temporal_across_frames" if temporal else "across_frames"
+    return film(subject, video.frames(), layers, FilmLook(scaling=scaling, look=Look(cmap=cmap)))
 
 
-def run_lengths(mask: Mask) -> dict[str, Any]:
-    """A mask as COCO's uncompressed run lengths, down the columns, starting with zeros."""
-    flat = mask.T.reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
-
-
-def importance_csv(clip: ClipAttention, index: int) -> bytes:
+def importance_csv(video: RecordedVideo, index: int) -> bytes:
     """One line a frame: whether the instance lives, and how much the frame counts for its class.
 
     ``weight`` is the frame's share in what the class is read from; ``logit`` what it adds to the
     class logit, signed.
     """
-    found, label = clip.attention.importance(clip.instance(index).row), clip.instance(index).label
+    instance = video.instance(index)
+    found = video.importance(instance.row)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["frame", "seconds", "alive", "weight", "logit"])
-    for place, frame in enumerate(clip.frame_indices):
-        seconds = clip.frame_seconds[place]
+    for place, frame in enumerate(video.frame_indices):
+        seconds, added = video.frame_seconds[place], found.contributions
         writer.writerow(
             [
                 frame,
                 "" if seconds is None else f"{seconds:.3f}",
                 int(found.alive[place]),
                 f"{found.weights[place]:.8g}",
-                f"{found.contributions[place, label]:.8g}",
+                "" if added is None else f"{added[place, instance.label]:.8g}",
             ]
         )
     return text.getvalue().encode()
 
 
-def summary(clip: ClipAttention) -> dict[str, Any]:
-    """Settings, frames and versions of a run."""
-    import torch
-
-    attention = clip.attention
-    return {
-        "regard": __version__,
-        "torch": torch.__version__,
-        "video": clip.video.name,
-        "frames": str(clip.wanted),
-        "frame_count": len(clip.frame_indices),
-        "size_hw": list(attention.view.original_hw),
-        "view": attention.view.to_json(),
-        "kept": attention.keep,
-        "predictor_layers": list(attention.layers),
-        "is_offline_model": attention.output.refined is not None,
-        "settings": dataclasses.asdict(clip.settings),
-        "windows": [[window.start, window.stop] for window in attention.output.windows],
-        "tracks": [
-            {"id": track.id, "start": track.start, "end": track.end}
-            for track in (row.track for row in attention.output.rows)
-            if track is not None
-        ],
-    }
+def _about(clip: ClipAttention, name: str, root: Path, run: Path) -> About:
+    network = clip.attention.model
+    return About(
+        model=clip.model_name,
+        model_sha256=weights_sha256(network),
+        settings=clip.settings,
+        keep=clip.attention.keep,
+        layers=clip.attention.layers,
+        frames=str(clip.wanted),
+        categories=class_categories(network, clip.class_names),
+        videos=((name, relative_source(root, run)),),
+    )
 
 
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1) + "\n").encode()
+def _root(clip: ClipAttention) -> Path:
+    """The file of a clip, or the folder that its frames lie in."""
+    if isinstance(clip.video, VideoFile):
+        return Path(clip.video.path)
+    if isinstance(clip.video, FrameFiles):
+        return Path(os.path.commonpath([Path(path).parent for path in clip.video.paths]))
+    return Path()

@@ -4,7 +4,6 @@ The id of a pixel is R + 256 G + 65536 B; 0 is no segment.
 Source: https://cocodataset.org/#format-data, section 4.
 """
 
-import io
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
+from regard.datasets.segment_png import segment_png
 from regard.errors import FormatError
 from regard.segmentation.categories import Categories
 from regard.segmentation.instances import boxes_around
@@ -77,11 +77,7 @@ class PanopticFile:
 
 def panoptic_png(segmentation: Segmentation) -> bytes:
     """The PNG of a segmentation."""
-    ids = segmentation.ids.numpy()
-    colours = np.stack([ids % 256, ids // 256 % 256, ids // 256**2], axis=-1).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(colours).save(file, "PNG")
-    return file.getvalue()
+    return segment_png(segmentation.ids.numpy())
 
 
 def panoptic_annotation(

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
+from regard.datasets.run_lengths import run_lengths
 from regard.segmentation.categories import Categories
 from regard.segmentation.instances import Instances
 
@@ -23,21 +21,6 @@ def coco_results(
             "score": round(float(instances.scores[i]), 6),
         }
         if instances.masks is not None:
-            row["segmentation"] = run_lengths(instances.masks[i])
+            row["segmentation"] = run_lengths(instances.masks[i].numpy())
         rows.append(row)
     return rows
-
-
-def run_lengths(mask: Tensor) -> dict[str, Any]:
-    """A mask as COCO's uncompressed run lengths, down the columns, starting with zeros.
-
-    >>> import torch
-    >>> run_lengths(torch.tensor([[True, False], [True, False]]))
-    {'size': [2, 2], 'counts': [0, 2, 2]}
-    """
-    flat = mask.numpy().T.reshape(-1)
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-    if flat.size and flat[0]:
-        counts = [0, *counts]
-    return {"size": list(mask.shape), "counts": counts}

@@ -97,9 +97,12 @@ def read_weights_file(path: Path) -> dict[str, torch.Tensor]:
     A training checkpoint's ``model`` or ``state_dict`` entry counts; its optimizer does not.
 
     Raises:
+        ModelNotFound: There is no such file.
         CheckpointError: It is damaged, or holds no named tensors.
         UnsafeCheckpoint: It would have to run code to be read.
     """
+    if not path.is_file():
+        raise ModelNotFound(f"there is no file {path}; expected the weights of a model")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".pkl":

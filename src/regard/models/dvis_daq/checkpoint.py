@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from regard.errors import CheckpointError
-from regard.models.checkpoint import read_weight_file
+from regard.models.checkpoint import read_weights_file
 from regard.models.dvis_daq.architecture import build
 from regard.models.dvis_daq.model import DvisDaq
 
@@ -37,14 +37,14 @@ def load(path: str | os.PathLike[str]) -> DvisDaq:
     Its sizes are read off the tensors. Online models have no refiner.
 
     Args:
-        path: An official ``.pth`` file, or its tensors as ``.safetensors``.
+        path: An official ``.pth`` file, detectron2's ``.pkl``, or the tensors as ``.safetensors``.
 
     Raises:
         ModelNotFound: There is no such file.
         CheckpointError: It is damaged, or not of a DVIS-DAQ model.
         UnsafeCheckpoint: It would have to run code to be read.
     """
-    return from_state(read_weight_file(Path(path)), name=os.fspath(path))
+    return from_state(read_weights_file(Path(path)), name=os.fspath(path))
 
 
 def from_state(state: dict[str, Tensor], *, name: str = "the checkpoint") -> DvisDaq:

@@ -58,11 +58,11 @@ def run_video(
     Raises:
         MediaError: There is no frame, or a frame is of another size than the first.
     """
-    return _Run(model, settings, observer or Observer()).over(frames)
+    return VideoRun(model, settings, observer or Observer()).over(frames)
 
 
-class _Run:
-    """State of one run over a video."""
+class VideoRun:
+    """State of one run over a video: `add_frame` by frame, then the result."""
 
     def __init__(self, model: DvisDaq, settings: Settings, observer: Observer) -> None:
         self.model, self.settings, self.observer = model, settings, observer
@@ -78,6 +78,7 @@ class _Run:
         self.logits: list[Tensor] = []
 
     def over(self, frames: Iterable[Tensor]) -> VideoOutput:
+        """What the model says about these frames."""
         try:
             for window in _windows(frames, self.settings.window):
                 self._window(window.to(self.device))
@@ -96,9 +97,10 @@ class _Run:
         self.level_sizes_hw = segmented.level_sizes_hw
         for offset in range(len(pixels)):
             self.observer.begin("track", window=index, frame=first + offset)
-            self._frame(segmented, offset)
+            self.add_frame(segmented, offset)
 
-    def _frame(self, segmented: SegmentedFrames, offset: int) -> None:
+    def add_frame(self, segmented: SegmentedFrames, offset: int) -> None:
+        """Go on with the frame at ``offset`` among those that were segmented."""
         queries, features = segmented.queries, segmented.mask_features[offset]
         output = self.model.tracker(
             self.tracks,
@@ -144,11 +146,7 @@ class _Run:
     def _refined(self) -> VideoOutput:
         refiner = self.model.refiner
         assert refiner is not None
-        frame_queries = torch.stack(self.embeds)
-        rows = self._best(self._track_rows(), self.settings.refined_tracks)
-        wanted = self.settings.new_instances or frame_queries.shape[1]
-        rows += self._chains(frame_queries, wanted - len(rows))
-        inputs = torch.stack([self._over_time(row, frame_queries) for row in rows])
+        rows, inputs, frame_queries = self.rows_to_refine()
         self.observer.begin("refine")
         refined = refiner(inputs, frame_queries)
         rows = [
@@ -162,6 +160,20 @@ class _Run:
             return refiner.masks(refined, frame, features)[chosen].float().cpu()
 
         return self._output(rows, refined, masks)
+
+    def rows_to_refine(self) -> tuple[list[Row], Tensor, Tensor]:
+        """What the refiner looks at: rows, what stands in them, and the frames' queries.
+
+        Returns:
+            The rows, their values (rows, frames, channels), and the object queries of each frame
+            (frames, queries, channels).
+        """
+        frame_queries = torch.stack(self.embeds)
+        rows = self._best(self._track_rows(), self.settings.refined_tracks)
+        wanted = self.settings.new_instances or frame_queries.shape[1]
+        rows += self._chains(frame_queries, wanted - len(rows))
+        values = torch.stack([self._over_time(row, frame_queries) for row in rows])
+        return rows, values, frame_queries
 
     def _chains(self, frame_queries: Tensor, count: int) -> list[Row]:
         """Rows of frame queries that are linked from frame to frame by similarity alone."""

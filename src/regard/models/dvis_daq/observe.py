@@ -5,41 +5,26 @@ tracker's queries carry the names of their tracks, whose order changes with ever
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from regard.attention import Attention, ExplicitAttention
+from regard.attention import Attention
 from regard.geometry import ViewTransform
 from regard.grid import GridTokens
-from regard.kept import Kept
 from regard.models.dvis_daq.dinov2 import PATCH_PX
 from regard.models.dvis_daq.frame_store import FrameStore
 from regard.models.dvis_daq.inference import Observer, Part
-from regard.models.dvis_daq.output import VideoOutput
+from regard.models.dvis_daq.module_paths import PREDICTOR, TRACKER_CROSS
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
-from regard.models.dvis_daq.tracker_rollout import tracker_rollout
+from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.tracks import TrackedFrame
+from regard.models.dvis_daq.trim import living_rows
 from regard.tokens import Tokens
 
-Keep = Literal["predicted", "all", "maps"]
-"""What is kept of a run.
-
-"predicted": the rows of the predicted instances in tracker and refiner, and the chosen layers of
-    the predictor whole, as an instance is a mixture of all frame queries. Everything can be
-    looked at afterwards: heads, layers, masked and unmasked.
-"all": every attention call of the network, backbone included.
-"maps": for each track and frame one map over the cells of the chosen layers, made while the model
-    runs and kept on disk: mean of heads, masked, by the last tracker layer. Memory does not grow.
-"""
-
-PREDICTOR = "sem_seg_head.predictor.transformer_cross_attention_layers"
-TRACKER_CROSS = "tracker.transformer_cross_attention_layers"
-TRACKER_SELF = "tracker.transformer_self_attention_layers"
-ROLLOUT = "tracker"
-TIME = "refiner.transformer_time_self_attention_layers"
+Sink = Callable[[Part, Sequence[Attention]], None]
+"""Takes the calls of a part of a run: of a window, of a frame, or of the refiner."""
 
 _INDEX = re.compile(r"layers\.(\d+)\.")
 
@@ -59,12 +44,18 @@ class Watcher(Observer):
         view: Where the input's pixels lie on a frame.
         keep: What is kept.
         layers: Indices of the predictor's layers to keep.
+        sink: Takes calls as soon as all of a window or frame are there; then they are not held.
     """
 
-    def __init__(self, view: ViewTransform, keep: Keep, layers: Sequence[int]) -> None:
+    def __init__(
+        self, view: ViewTransform, keep: Keep, layers: Sequence[int], sink: Sink | None = None
+    ) -> None:
         self.maps = FrameStore() if keep == "maps" else None
         self.map_cells: list[int] = []  # cells of each of the layers, in their order
+        self.tracker_rows: list[Attention] = []  # "predicted": of the tracks that live on
         self._view, self._keep, self._layers = view, keep, set(layers)
+        self._sink = sink
+        self._streamed: list[Attention] = []
         self._part: Part = "segment"
         self._place = {"window": 0, "frame": 0}
         self._of_frame: list[Attention] = []
@@ -72,11 +63,30 @@ class Watcher(Observer):
 
     def begin(self, part: Part, *, window: int = 0, frame: int = 0) -> None:
         """The calls that come now belong to this part."""
+        self.hand_over()
         self._part, self._place = part, {"window": window, "frame": frame}
         if part == "segment":
             self._of_window = []
 
+    def hand_over(self) -> None:
+        """Give the sink what is complete."""
+        if self._sink is not None and self._streamed:
+            self._sink(self._part, self._streamed)
+        self._streamed = []
+
     def each(self, call: Attention) -> bool:
+        """Say what the call is; whether it is held until the run is over."""
+        is_kept = self._is_kept(call)
+        # which instances are in the result is known at the end, so their rows wait for it
+        if not is_kept or self._sink is None or self._waits_for_result():
+            return is_kept
+        self._streamed.append(call)
+        return False
+
+    def _waits_for_result(self) -> bool:
+        return self._keep == "predicted" and self._part != "segment"
+
+    def _is_kept(self, call: Attention) -> bool:
         """Say what the call is; whether it is kept."""
         call.axes |= self._place
         call.axes["layer_index"] = index_of(call)
@@ -84,7 +94,7 @@ class Watcher(Observer):
             return self._predictor(call)
         if self._part == "track":
             self._of_frame.append(call)
-            return self._keep != "maps"
+            return self._keep == "all"
         if call.layer.startswith("backbone.vit_module."):
             call.queries = call.keys = GridTokens.from_stride(self._view, PATCH_PX, prefix=("cls",))
         return self._keep == "all" or (self._part == "refine" and self._keep == "predicted")
@@ -100,7 +110,7 @@ class Watcher(Observer):
 
     def tracked(self, frame: TrackedFrame) -> None:
         """Name the tracker's queries, now that the births of the frame are known."""
-        names = _names(frame, max(call.shape[2] for call in self._of_frame[:1]))
+        names = query_names(frame, max(call.shape[2] for call in self._of_frame[:1]))
         slots = tuple(f"track {track}" for track in frame.entered)
         for call in self._of_frame:
             known = slots if ".slot_" in call.layer else names
@@ -112,6 +122,8 @@ class Watcher(Observer):
                 call.keys = queries
         if self.maps is not None:
             self.maps.append(self._mixtures(frame))
+        if self._keep == "predicted":
+            self.tracker_rows += living_rows(self._of_frame, frame)
         self._of_frame = []
 
     def _mixtures(self, frame: TrackedFrame) -> Tensor:
@@ -126,8 +138,8 @@ class Watcher(Observer):
         return torch.cat(maps, dim=1)
 
 
-def _names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
-    """What each of the tracker's queries is in a frame."""
+def query_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
+    """What each of so many queries of the tracker is in a frame."""
     tracks = dict(enumerate(frame.entered))
     tracks |= dict(zip(frame.left_queries, frame.left, strict=True))
     return tuple(
@@ -138,81 +150,3 @@ def _names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
 
 def _rest(count: int) -> Iterable[str]:
     return (f"background {index}" for index in range(count))
-
-
-def only_predicted(calls: Iterable[Attention], output: VideoOutput) -> list[Attention]:
-    """The calls without the rows of tracks that are not in the result.
-
-    In place of the attention among the tracker's queries, which goes through every track, its
-    rollout is kept: one record a frame, of the layer ``tracker``.
-    """
-    rows = sorted({detection.row for detection in output.detections})
-    tracks = (output.rows[row].track for row in rows)
-    names = {f"track {track.id}" for track in tracks if track is not None}
-    kept: list[Attention] = []
-    of_frame: list[Attention] = []
-    for call in calls:
-        if call.layer.startswith("tracker."):
-            of_frame.append(call)
-            continue
-        kept += _only_tracks(of_frame, names)
-        of_frame = []
-        if call.layer.startswith(TIME):
-            kept += [_row_over_time(call, row) for row in rows]
-        elif call.layer.startswith("refiner."):
-            kept += [_rows(call, rows)] if rows else []
-        else:
-            kept.append(call)
-    return kept + _only_tracks(of_frame, names)
-
-
-def _only_tracks(calls: list[Attention], names: set[str]) -> list[Attention]:
-    """Calls of the tracker, of one frame or several, without the rows of other tracks."""
-    kept: list[Attention] = []
-    for frame in sorted({call.axes["frame"] for call in calls}):
-        for call in [*_rolled_out(calls, frame), *calls]:
-            here = [query for query, name in enumerate(call.queries.prefix) if name in names]
-            if here and call.axes["frame"] == frame and not call.layer.startswith(TRACKER_SELF):
-                kept.append(_rows(call, here))
-    return kept
-
-
-def _rolled_out(calls: list[Attention], frame: int) -> list[Attention]:
-    cross, own = (
-        [call for call in calls if call.layer.startswith(stem) and call.axes["frame"] == frame]
-        for stem in (TRACKER_CROSS, TRACKER_SELF)
-    )
-    shares = tracker_rollout(cross, own, is_first_frame=frame == 0)[None, None]
-    found = _explicit(cross[0], shares, queries=cross[0].queries, keys=cross[0].keys)
-    found.layer = ROLLOUT
-    found.axes["layer_index"] = -1
-    found.notes = ("rollout over all layers of the tracker, mean of heads: an approximation",)
-    return [found]
-
-
-def _rows(call: Attention, queries: list[int]) -> Attention:
-    """Some queries of a call."""
-    names = call.queries.prefix or tuple(f"row {query}" for query in range(call.shape[2]))
-    layout = Tokens(len(queries), prefix=tuple(names[query] for query in queries))
-    return _explicit(call, call.weights(queries), queries=layout, keys=call.keys)
-
-
-def _row_over_time(call: Attention, row: int) -> Attention:
-    """The attention over frames of one row of the refiner, which are its batch."""
-    frames = Tokens(call.shape[3])
-    found = _explicit(call, call.weights()[row : row + 1], queries=frames, keys=frames)
-    found.axes["row"] = row
-    return found
-
-
-def _explicit(call: Attention, weights: Tensor, *, queries: Tokens, keys: Tokens) -> Attention:
-    shape = (weights.shape[0], weights.shape[1], weights.shape[2], weights.shape[3])
-    return ExplicitAttention(
-        shape=shape,
-        kept_weights=Kept(weights.clone()),
-        layer=call.layer,
-        axes=dict(call.axes),
-        queries=queries,
-        keys=keys,
-        notes=call.notes,
-    )

@@ -3,7 +3,7 @@
 Source: Cheng et al. 2022, "Masked-attention Mask Transformer", section 3.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,11 +89,23 @@ class Predictor(nn.Module):
             levels: (frames, channels, height, width) each, at strides 32, 16 and 8.
             mask_features: (frames, channels, height, width) at stride 4.
         """
+        for predicted in self.layer_by_layer(levels, mask_features):
+            last = predicted
+        return last
+
+    def layer_by_layer(
+        self, levels: Sequence[Tensor], mask_features: Tensor
+    ) -> Iterator[FrameQueries]:
+        """Predictions before the first layer and after each; arguments as for `forward`.
+
+        Training looks at all of them.
+        """
         memories, positions = self._memories(levels)
         sizes = [level.shape[-2:] for level in levels]
         query_position = self.query_embed.weight
         queries = self.query_feat.weight.expand(len(mask_features), -1, -1)
-        masks = self._masks(queries, mask_features)
+        predicted = self._predict(queries, mask_features)
+        yield predicted
         for index in range(len(self.transformer_ffn_layers)):
             level = index % len(levels)
             queries = self.transformer_cross_attention_layers[index](
@@ -101,15 +113,14 @@ class Predictor(nn.Module):
                 memories[level],
                 position=query_position,
                 memory_position=positions[level],
-                blocked=blocked_cells(masks, sizes[level]),
+                blocked=blocked_cells(predicted.masks, sizes[level]),
             )
             queries = self.transformer_self_attention_layers[index](
                 queries, position=query_position
             )
             queries = self.transformer_ffn_layers[index](queries)
-            masks = self._masks(queries, mask_features)
-        embeds = self.decoder_norm(queries)
-        return FrameQueries(embeds=embeds, logits=self.class_embed(embeds), masks=masks)
+            predicted = self._predict(queries, mask_features)
+            yield predicted
 
     def _memories(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Tokens of each level (frames, tokens, channels), and their positions."""
@@ -120,8 +131,10 @@ class Predictor(nn.Module):
             positions.append(sine_position((height, width), channels, level.device).to(level.dtype))
         return memories, positions
 
-    def _masks(self, queries: Tensor, mask_features: Tensor) -> Tensor:
-        return mask_logits(self.mask_embed(self.decoder_norm(queries)), mask_features)
+    def _predict(self, queries: Tensor, mask_features: Tensor) -> FrameQueries:
+        embeds = self.decoder_norm(queries)
+        masks = mask_logits(self.mask_embed(embeds), mask_features)
+        return FrameQueries(embeds=embeds, logits=self.class_embed(embeds), masks=masks)
 
 
 def mask_logits(embeds: Tensor, mask_features: Tensor) -> Tensor:

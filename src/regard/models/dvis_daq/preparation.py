@@ -22,11 +22,17 @@ def prepare_frame(frame: Image.Image, settings: Settings) -> tuple[Tensor, ViewT
     size_hw = resized_hw((height, width), settings)
     if size_hw != (height, width):
         frame = frame.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR)
-    bottom, right = (-side % DIVISIBILITY_PX for side in size_hw)
+    view = view_of((height, width), settings)
+    bottom, right = (whole - side for whole, side in zip(view.input_hw, size_hw, strict=True))
     pixels = normalised(torch.from_numpy(np.array(frame)).permute(2, 0, 1), settings)
-    padded = torch.nn.functional.pad(pixels, (0, right, 0, bottom))
-    view = ViewTransform.identity((height, width)).resize(size_hw)
-    return padded, view.pad(bottom=bottom, right=right)
+    return torch.nn.functional.pad(pixels, (0, right, 0, bottom)), view
+
+
+def view_of(size_hw: tuple[int, int], settings: Settings) -> ViewTransform:
+    """Where the pixels of the model's input lie on a frame of this size."""
+    resized = resized_hw(size_hw, settings)
+    bottom, right = (-side % DIVISIBILITY_PX for side in resized)
+    return ViewTransform.identity(size_hw).resize(resized).pad(bottom=bottom, right=right)
 
 
 def resized_hw(size_hw: tuple[int, int], settings: Settings) -> tuple[int, int]:

@@ -10,14 +10,19 @@ from regard.geometry import ViewTransform
 from regard.intercept.record import record
 from regard.models.dvis_daq.inference import run_video
 from regard.models.dvis_daq.model import DvisDaq
-from regard.models.dvis_daq.observe import Keep, Watcher, only_predicted
+from regard.models.dvis_daq.observe import Sink, Watcher
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.settings import Settings
-from regard.models.dvis_daq.video_attention import VideoAttention
+from regard.models.dvis_daq.story import Keep
+from regard.models.dvis_daq.trim import only_predicted
+from regard.models.dvis_daq.video_attention import CallsInMemory, VideoAttention, story_of
 from regard.recording import Recording
 
-FINEST_LAYERS = (6, 7, 8)
-"""The last layers of the predictor: one look at each level."""
+
+def last_looks(model: DvisDaq) -> tuple[int, ...]:
+    """The last layers of the predictor, one for each level: 6, 7 and 8 of upstream's nine."""
+    count = len(model.sem_seg_head.predictor.transformer_ffn_layers)
+    return tuple(range(max(0, count - len(LEVEL_STRIDES_PX)), count))
 
 
 def record_video(
@@ -27,7 +32,8 @@ def record_video(
     view: ViewTransform,
     *,
     keep: Keep = "predicted",
-    layers: Sequence[int] = FINEST_LAYERS,
+    layers: Sequence[int] | None = None,
+    sink: Sink | None = None,
 ) -> VideoAttention:
     """What a model says about a video, and where it looks.
 
@@ -37,27 +43,30 @@ def record_video(
         settings: As for `run_video`.
         view: Where the input's pixels lie on a frame; of `prepare_frame`.
         keep: See `Keep`.
-        layers: Layers of the predictor to keep; by default the last three, one for each level.
+        layers: Layers of the predictor to keep; `last_looks` by default.
+        sink: Takes the calls of each window, frame and refiner as soon as they are complete. They
+            are not in the result then, and memory does not grow with them. With "predicted" it
+            takes the predictor's alone: which others are kept is known at the end.
 
     Raises:
         SelectionError: A layer or way of keeping that does not exist.
         MediaError: As for `run_video`.
     """
-    layers = tuple(sorted(set(layers)))
-    _check(model, keep, layers)
-    watcher = Watcher(view, keep, layers)
+    layers = checked_layers(model, keep, layers)
+    watcher = Watcher(view, keep, layers, sink)
     with record(model, _PATTERNS[keep], keep="qk", each=watcher.each) as recording:
         output = run_video(model, frames, settings, observer=watcher)
+        watcher.hand_over()
     if keep == "predicted":
-        recording = Recording(only_predicted(recording, output), recording.unrecorded)
+        kept = only_predicted(recording, watcher.tracker_rows, output)
+        recording = Recording(list(kept), recording.unrecorded)
     return VideoAttention(
+        story=story_of(model, output, settings, view, layers, keep),
+        calls=CallsInMemory(recording, watcher.maps),
         output=output,
         recording=recording,
-        view=view,
         model=model,
-        layers=layers,
-        keep=keep,
-        _watcher=watcher,
+        _maps=watcher.maps,
     )
 
 
@@ -69,7 +78,7 @@ _PATTERNS: dict[Keep, str] = {
 
 
 def frame_bytes(
-    model: DvisDaq, view: ViewTransform, keep: Keep, layers: Sequence[int] = FINEST_LAYERS
+    model: DvisDaq, view: ViewTransform, keep: Keep, layers: Sequence[int] | None = None
 ) -> int:
     """About how many bytes a recording takes for each frame, told before the run.
 
@@ -80,10 +89,10 @@ def frame_bytes(
     Raises:
         SelectionError: A layer or way of keeping that does not exist.
     """
-    _check(model, keep, layers)
+    layers = checked_layers(model, keep, layers)
     queries, channels = model.learned_queries.shape
     if keep == "all":
-        layers = range(len(model.sem_seg_head.predictor.transformer_ffn_layers))
+        layers = tuple(range(len(model.sem_seg_head.predictor.transformer_ffn_layers)))
     height, width = view.input_hw
     total = 0
     for layer in layers:
@@ -94,7 +103,13 @@ def frame_bytes(
     return total
 
 
-def _check(model: DvisDaq, keep: Keep, layers: Sequence[int]) -> None:
+def checked_layers(model: DvisDaq, keep: Keep, layers: Sequence[int] | None) -> tuple[int, ...]:
+    """Layers of the predictor to keep, in order; `last_looks` by default.
+
+    Raises:
+        SelectionError: A layer or way of keeping that does not exist.
+    """
+    layers = last_looks(model) if layers is None else layers
     if keep not in get_args(Keep):
         raise SelectionError(f"keep is {keep!r}, expected one of {get_args(Keep)}")
     count = len(model.sem_seg_head.predictor.transformer_ffn_layers)
@@ -104,3 +119,4 @@ def _check(model: DvisDaq, keep: Keep, layers: Sequence[int]) -> None:
             f"layers {wrong or 'none'} of the predictor do not exist; there are {count} "
             f"(0..{count - 1}), and at least one must be kept"
         )
+    return tuple(sorted(set(layers)))

@@ -1,0 +1,125 @@
+"""Masks as COCO's run lengths, packed into text, and back.
+
+Runs go down the columns and start with zeros. In text each run is a number in pieces of five bits,
+lowest first, a sixth bit saying that more follow; from the third run on the number is the
+difference to the run two before.
+
+Source: the format of pycocotools (``maskApi.c``, ``rleToString``).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from regard.datasets.run_lengths import run_lengths
+from regard.errors import FormatError
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+PIXEL_LIMIT = 2**28
+"""Masks of more pixels are refused."""
+
+_FIRST = 48  # the character "0"
+_MORE, _SIGN = 32, 16
+_MAX_PIECES = 7  # 35 bits: more than any mask has pixels
+
+
+def encode_mask(mask: Mask) -> dict[str, Any]:
+    """A bool mask (height, width) as ``{"size": [height, width], "counts": text}``.
+
+    >>> import numpy as np
+    >>> encode_mask(np.array([[True, False], [True, True]]))
+    {'size': [2, 2], 'counts': '0211'}
+    """
+    return {"size": list(mask.shape), "counts": _pack(run_lengths(mask)["counts"])}
+
+
+def decode_mask(stored: Any, size_hw: tuple[int, int] | None = None) -> Mask:
+    """The mask of run lengths, as text or as a list of numbers.
+
+    Args:
+        stored: ``{"size": [height, width], "counts": text or list}``.
+        size_hw: Size that it must have; None takes what it says.
+
+    Raises:
+        FormatError: It is nothing of the kind, or its runs do not fill its size exactly.
+    """
+    (height, width), runs = read_run_lengths(stored, size_hw)
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def read_run_lengths(
+    stored: Any, size_hw: tuple[int, int] | None = None
+) -> tuple[tuple[int, int], list[int]]:
+    """Size of a mask, and its run lengths, which fill it exactly.
+
+    Args:
+        stored: As for `decode_mask`.
+        size_hw: Size that it must have; None takes what it says.
+
+    Raises:
+        FormatError: As for `decode_mask`.
+    """
+    height, width = _size(stored, size_hw)
+    counts = stored.get("counts")
+    if isinstance(counts, (str, bytes)):
+        counts = list(_unpack(counts))
+    return (height, width), _checked(counts, height * width)
+
+
+def _pack(runs: Sequence[int]) -> str:
+    text = bytearray()
+    for index, run in enumerate(runs):
+        value = run - runs[index - 2] if index > 2 else run
+        more = True
+        while more:
+            piece = value & 31
+            value >>= 5
+            more = value != (-1 if piece & _SIGN else 0)
+            text.append(_FIRST + (piece | _MORE if more else piece))
+    return text.decode("ascii")
+
+
+def _unpack(text: str | bytes) -> Iterator[int]:
+    characters = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    runs: list[int] = []
+    value = pieces = 0
+    for character in characters:
+        bits = character - _FIRST
+        if not 0 <= bits < 64 or pieces == _MAX_PIECES:
+            raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
+        value |= (bits & 31) << 5 * pieces
+        pieces += 1
+        if bits & _MORE:
+            continue
+        if bits & _SIGN:
+            value -= 1 << 5 * pieces
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        yield runs[-1]
+        value = pieces = 0
+    if pieces:
+        raise FormatError(f"run lengths {text[:40]!r} end in the middle of a number")
+
+
+def _size(stored: Any, size_hw: tuple[int, int] | None) -> tuple[int, int]:
+    size = stored.get("size") if isinstance(stored, dict) else None
+    whole = isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)
+    if not whole or size is None or min(size) < 1 or size[0] * size[1] > PIXEL_LIMIT:
+        raise FormatError(
+            f"a mask has size {size!r}, expected [height, width] of at most {PIXEL_LIMIT:,} pixels"
+        )
+    found = (size[0], size[1])
+    if size_hw is not None and found != tuple(size_hw):
+        raise FormatError(f"a mask has size {found}, expected {tuple(size_hw)} as its picture")
+    return found
+
+
+def _checked(counts: Any, pixels: int) -> list[int]:
+    whole = isinstance(counts, list) and all(type(count) is int for count in counts)
+    if not whole or any(count < 0 for count in counts) or sum(counts) != pixels:
+        raise FormatError(
+            f"the run lengths of a mask do not fill it: expected whole numbers from 0 on, {pixels} "
+            "in sum"
+        )
+    return list(counts)

@@ -1,0 +1,1 @@
+"""What a run over videos says in numbers and plots: `regard.summarize`."""

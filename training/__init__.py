@@ -1,0 +1,1 @@
+"""How the miniatures were trained; no part of the package."""
