@@ -29,7 +29,7 @@ def encode_mask(mask: Mask) -> dict[str, Any]:
 
     >>> import numpy as np
     >>> encode_mask(np.array([[True, False], [True, True]]))
-    {'size': [2, 2], 'counts': '0211'}
+    {'size': [2, 2], 'counts': '021O'}
     """
     return {"size": list(mask.shape), "counts": _pack(run_lengths(mask)["counts"])}
 
