@@ -14,11 +14,11 @@ from typing import Any
 import matplotlib
 import pytest
 import torch
-from benchmarks.__main__ import filled
 from safetensors.torch import load_file
 
 import regard
 from aoanet import write_workplace
+from benchmarks.__main__ import filled
 from diffusers_pipelines import write_pipelines
 from partcrafter_checkpoint import write_partcrafter
 from regard.cli import main
