@@ -15,11 +15,14 @@ from regard.models.aoanet.small_cnn import STRIDE
 SIZE_PX = 80
 GRID = SIZE_PX // STRIDE
 OBJECTS = (1, 3)
+"""The CNN sees up to three objects; captions are learned of up to two."""
 FIRST_SEED = 1_000_000
 """Scenes of smaller seeds are held out."""
 SIZES = ("small", "large")
 WORDS = (*("a", "left", "of", "above", "and", "on"), *SIZES, *COLOURS, *KINDS, *STUFF, "UNK")
 MAX_LENGTH = 16
+WORDS_OF_TWO = 10
+"""Most words of a caption of two objects."""
 
 Array = npt.NDArray[Any]
 

@@ -23,7 +23,6 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from training.aoanet_scenes import GRID, MAX_LENGTH, SIZE_PX, SIZES, WORDS, Array, Pool, make_pool
 
 from regard.datasets.shapes import COLOURS, KINDS, STUFF
 from regard.models.aoanet.cnn import DEVIATION, MEAN
@@ -31,10 +30,21 @@ from regard.models.aoanet.folder import MODEL_TYPE
 from regard.models.aoanet.network import AoANet
 from regard.models.aoanet.options import Options
 from regard.models.aoanet.small_cnn import POSITION_CHANNELS, SmallCnn
+from training.aoanet_scenes import (
+    GRID,
+    MAX_LENGTH,
+    SIZE_PX,
+    SIZES,
+    WORDS,
+    WORDS_OF_TWO,
+    Array,
+    Pool,
+    make_pool,
+)
 
 BATCH = 32
 SCENES = 10_000
-CNN_STEPS = 900
+CNN_STEPS = 700
 CAPTIONER_STEPS = 2000
 
 
@@ -227,8 +237,9 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     pool = make_pool(chosen.scenes, chosen.out)
     cnn = train_cnn(pool, chosen.cnn_steps, chosen.out)
-    features = features_of(cnn, pool.images)
-    network = train_captioner(features, pool.tokens, chosen.captioner_steps, chosen.out)
+    told = np.flatnonzero(pool.tokens[:, WORDS_OF_TWO] == 0)
+    features, tokens = features_of(cnn, pool.images[told]), pool.tokens[told]
+    network = train_captioner(features, tokens, chosen.captioner_steps, chosen.out)
     write_model(chosen.out / "model", cnn, network)
 
 

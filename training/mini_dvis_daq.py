@@ -14,23 +14,30 @@ from torch import Tensor, nn
 from regard.datasets.shapes import KINDS
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.settings import Settings
+from training.video_backbone import KindClassifier, kind_loss
 from training.video_loop import Schedule, learn
 from training.video_network import build
 from training.video_pool import FRAMES, SIDE_PX, Pool, open_pool
 from training.video_refiner import refiner_loss, refiner_rows
 from training.video_segmented import SegmentedPool, segmented
-from training.video_segmenter import segmenter_loss
+from training.video_segmenter import CellClassifier, segmenter_loss
 from training.video_tracker import tracker_loss
 
 CLIPS = 1600
+"""Clips that the segmenter learns from."""
+TRACKED_CLIPS = 400
+"""Those of them that tracker and refiner learn from."""
 BATCH = 16
-SEGMENTER = Schedule(steps=2400, rate=8e-4, warm_steps=200)
-TRACKER = Schedule(steps=400, rate=6e-4, warm_steps=50)
-REFINER = Schedule(steps=250, rate=6e-4, warm_steps=50)
+CROPS = 64
+BACKBONE = Schedule(steps=600, rate=2e-3, warm_steps=50)
+SEGMENTER = Schedule(steps=1400, rate=8e-4, warm_steps=200)
+TRACKER = Schedule(steps=240, rate=8e-4, warm_steps=30)
+REFINER = Schedule(steps=150, rate=8e-4, warm_steps=30)
 
-_WHOLE_FRAMES = 0.75
+_WHOLE_FRAMES = 0.8
 """From this share of the segmenter's steps on, frames are whole; before, parts of them."""
 _PART_PX = 96
+_CROP_PX = 64
 
 SETTINGS = Settings(
     first_frame_threshold=0.3,
@@ -48,8 +55,10 @@ def train(work: Path) -> DvisDaq:
     torch.manual_seed(0)
     network = build(len(KINDS))
     pool = open_pool(work, range(CLIPS))
+    _backbone(network, pool, work)
     _segmenter(network, pool, work)
     network.requires_grad_(False).eval()
+    pool = pool.first(TRACKED_CLIPS)
     said = segmented(network, pool, work)
     _tracker(network, pool, said, work)
     network.requires_grad_(False)
@@ -57,8 +66,20 @@ def train(work: Path) -> DvisDaq:
     return network.requires_grad_(False)
 
 
+def _backbone(network: DvisDaq, pool: Pool, work: Path) -> None:
+    classifier = KindClassifier(network.backbone, len(KINDS))
+
+    def step_loss(step: int) -> Tensor:
+        random = torch.Generator().manual_seed(step)
+        pixels, shares, labels = pool.crops(CROPS, side_px=_CROP_PX, random=random)
+        return kind_loss(classifier, pixels.to(memory_format=torch.channels_last), shares, labels)
+
+    learn(classifier.train(), BACKBONE, step_loss, work / "backbone.pt")
+
+
 def _segmenter(network: DvisDaq, pool: Pool, work: Path) -> None:
-    parts = nn.ModuleList([network.backbone, network.sem_seg_head])
+    cells = CellClassifier(len(KINDS))
+    parts = nn.ModuleList([network.backbone, network.sem_seg_head, cells])
 
     def step_loss(step: int) -> Tensor:
         random = torch.Generator().manual_seed(step)
@@ -67,7 +88,7 @@ def _segmenter(network: DvisDaq, pool: Pool, work: Path) -> None:
         chosen = [divmod(place, FRAMES) for place in places]
         pixels, objects = pool.frames(chosen, side_px=side_px, random=random)
         pixels = pixels.to(memory_format=torch.channels_last)
-        return segmenter_loss(network, pixels, objects)
+        return segmenter_loss(network, cells, pixels, objects)
 
     learn(parts.train(), SEGMENTER, step_loss, work / "segmenter.pt")
 
@@ -81,8 +102,8 @@ def _tracker(network: DvisDaq, pool: Pool, said: SegmentedPool, work: Path) -> N
             order.reverse()
         return tracker_loss(
             network.tracker,
-            [said.frame(clips, frame) for frame in order],
-            [pool.objects(clips, frame) for frame in order],
+            [said.frame(clips, frame).at_half_size() for frame in order],
+            [pool.objects(clips, frame).at_half_size() for frame in order],
             network.learned_queries,
             random,
         )

@@ -31,6 +31,10 @@ class Objects:
         """Whether the object is there, bool (batch, objects)."""
         return self.labels >= 0
 
+    def at_half_size(self) -> "Objects":
+        """The same in cells of twice the side."""
+        return Objects(labels=self.labels, shares=F.avg_pool2d(self.shares, 2))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:

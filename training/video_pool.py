@@ -26,6 +26,7 @@ STRIDE_PX = 4
 """Of the masks."""
 
 _SEEN_CELLS = 1.0
+_WHOLE_CELLS = 12.0
 _SAY_CLIPS = 100
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -48,6 +49,10 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def first(self, clips: int) -> "Pool":
+        """The first so many clips."""
+        return Pool(self.images[:clips], self.shares[:clips], self.labels[:clips])
 
     def frames(
         self, chosen: Sequence[tuple[int, int]], *, side_px: int, random: torch.Generator
@@ -73,6 +78,52 @@ class Pool:
             shares.append(share.float() / 255)
             labels.append(torch.from_numpy(self.labels[clip_index].astype(np.int64)))
         return torch.stack(pixels), _seen(torch.stack(labels), torch.stack(shares))
+
+    def crops(
+        self, count: int, *, side_px: int, random: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures of single objects, more or less in the middle, half of them mirrored.
+
+        Args:
+            count: How many.
+            side_px: Side of a crop, a multiple of 4.
+            random: Which objects, and how far from the middle.
+
+        Returns:
+            Pixels (count, 3, side, side), normalised; share of each cell that the object covers
+            (count, side / 4, side / 4); classes (count,).
+        """
+        pixels, shares, labels = [], [], []
+        room, cells = (SIDE_PX - side_px) // STRIDE_PX, side_px // STRIDE_PX
+        while len(labels) < count:
+            clip_index = int(torch.randint(len(self), (), generator=random))
+            frame = int(torch.randint(FRAMES, (), generator=random))
+            thing = int(torch.randint(OBJECTS, (), generator=random))
+            share = torch.from_numpy(self.shares[clip_index, frame, thing].copy()).float() / 255
+            if share.sum() < _WHOLE_CELLS:
+                continue
+            ys, xs = (share > 0).nonzero().float().mean(0).tolist()
+            jitter = torch.randint(-2, 3, (2,), generator=random).tolist()
+            y, x = (
+                min(max(round(at) - cells // 2 + off, 0), room)
+                for at, off in zip((ys, xs), jitter, strict=True)
+            )
+            image = torch.from_numpy(
+                self.images[
+                    clip_index,
+                    frame,
+                    :,
+                    y * STRIDE_PX : y * STRIDE_PX + side_px,
+                    x * STRIDE_PX : x * STRIDE_PX + side_px,
+                ].copy()
+            )
+            share = share[y : y + cells, x : x + cells]
+            if torch.rand((), generator=random) < 0.5:
+                image, share = image.flip(-1), share.flip(-1)
+            pixels.append(normalised(image, Settings()))
+            shares.append(share)
+            labels.append(int(self.labels[clip_index, thing]))
+        return torch.stack(pixels), torch.stack(shares), torch.tensor(labels)
 
     def objects(self, clips: Sequence[int], frame: int) -> Objects:
         """What is in one frame of some clips."""

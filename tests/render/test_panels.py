@@ -69,3 +69,23 @@ def test_bad_panels_are_told() -> None:
         draw_panels(PHOTO, [[Panel(heat=np.ones((40, 40)))]])
     with pytest.raises(GeometryError, match="1 row names for 2 rows"):
         draw_panels(PHOTO, [[Panel()], [Panel()]], row_names=["x"])
+
+
+def test_a_panel_may_lie_over_a_picture_of_its_own() -> None:
+    dark = np.zeros_like(PHOTO)
+    picture = draw_panels(PHOTO, [[Panel(), Panel(photo=dark)]])
+    values = np.asarray(picture.image)
+    assert (values == 128).any()
+    assert (values == 0).all(-1).sum() > 1000
+    with pytest.raises(GeometryError, match="expected all of one size"):
+        draw_panels(PHOTO, [[Panel(photo=dark[:20])]])
+
+
+def test_a_mask_under_heat_is_an_outline() -> None:
+    heat, mask = np.full((40, 60), 1 / 2400), np.zeros((40, 60), bool)
+    mask[10:30, 20:40] = True
+    plain = np.asarray(draw_panels(PHOTO, [[Panel(heat=heat)]]).image).astype(int)
+    drawn = np.asarray(draw_panels(PHOTO, [[Panel(heat=heat, mask=mask)]]).image).astype(int)
+    changed = (plain != drawn).any(-1)
+    assert (drawn[changed] == 255).all(-1).any(), "a light line"
+    assert changed.sum() < 0.2 * changed.size, "and no more than a line"

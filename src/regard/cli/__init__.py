@@ -17,6 +17,7 @@ from regard.cli.caption import caption
 from regard.cli.check import check
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
+from regard.cli.export import export
 from regard.cli.generate import generate
 from regard.cli.image import image
 from regard.cli.layers import layers
@@ -54,7 +55,7 @@ app.command(summarize, usage="Usage: regard summarize RUN [OPTIONS]")
 app.command(plot, usage="Usage: regard plot RUN KIND [OPTIONS]")
 app.command(render, usage="Usage: regard render RUN [OPTIONS]")
 app.command(analyse, usage="Usage: regard analyse RUN [OPTIONS]")
-for command in (check, scramble, unscramble, layers, models, demo, evaluate, zoo):
+for command in (check, export, scramble, unscramble, layers, models, demo, evaluate, zoo):
     app.command(command)
 
 

@@ -13,7 +13,7 @@ from regard.models.aoanet import load_captioner
 
 SEED = 7
 SIZE_HW = (512, 512)
-OBJECTS = (3, 3)
+OBJECTS = (2, 2)
 
 
 def run(out: Path, *, device: str = "cpu") -> None:

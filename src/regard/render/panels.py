@@ -1,4 +1,4 @@
-"""Rows of panels over one photo: attention, masks and boxes side by side."""
+"""Rows of panels over a photo or frames: attention, masks and boxes side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,9 @@ class Panel:
     masked: Array | None = None
     """Bool of the heat's shape, True where attention was not allowed."""
     mask: Array | None = None
-    """Bool (height, width), True where the object is: coloured; for panels without heat."""
+    """Bool (height, width), True where the object is: coloured, or outlined where there is heat."""
+    photo: Image.Image | Array | None = None
+    """Instead of the photo that the other panels lie over; of its size."""
     box_xyxy: tuple[float, float, float, float] | None = None
     """Box to draw, in pixels of the photo."""
     colour: Colour = (236, 112, 20)
@@ -168,11 +170,14 @@ class _Table:
                 panel.name, x, y + style.SMALL, size=style.SMALL, colour=style.QUIET, width=width
             )
             y += NAME_HEIGHT
+        if panel.photo is not None:
+            shown = resize_photo(_same_size(panel.photo, self.photo), (width, height))
         tile = _over_photo(panel, shown)
         if field is not None:
             tile = draw_tile(
                 field.resized((width, height)), scale, self.look, photo=shown, zoom=0.8
             )
+            tile = _outlined(tile, panel.mask)
         if panel.box_xyxy is not None:
             tile = _boxed(tile, panel.box_xyxy, self.photo.shape[1::-1], panel.colour)
         sheet.panel(tile, x, y, None if field is None else scale)
@@ -200,6 +205,29 @@ def _over_photo(panel: Panel, shown: Pixels) -> Pixels:
     mask = as_flags(panel.mask, np.asarray(panel.mask).shape, "mask")
     small = _resized(mask, (shown.shape[1], shown.shape[0]))
     return tint(shown, small[None].astype(np.int64)[0], {1: panel.colour}, others=0.25)
+
+
+def _same_size(photo: Image.Image | Array, like: Pixels) -> Pixels:
+    pixels = as_photo(photo)
+    if pixels.shape != like.shape:
+        raise GeometryError(
+            f"a panel's photo is {pixels.shape[:2]} (height, width), the others {like.shape[:2]}; "
+            "expected all of one size"
+        )
+    return pixels
+
+
+def _outlined(tile: Pixels, mask: Array | None) -> Pixels:
+    """The tile with a light line inside of the mask's edge, and a dark one around it."""
+    if mask is None:
+        return tile
+    flags = as_flags(mask, np.asarray(mask).shape, "mask")
+    inside = _resized(flags, (tile.shape[1], tile.shape[0])).astype(np.int64)
+    thickness = max(1, round(min(tile.shape[:2]) / 120))
+    drawn = tile.copy()
+    drawn[outline(1 - inside, thickness)] = style.INK
+    drawn[outline(inside, thickness)] = style.PAPER
+    return drawn
 
 
 def _resized(mask: Flags, size_wh: tuple[int, int]) -> Flags:

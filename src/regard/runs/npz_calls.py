@@ -17,7 +17,7 @@ from torch import Tensor
 from regard.attention import Attention, ExplicitAttention, Selection
 from regard.errors import CaptureError, FormatError
 from regard.kept import Kept
-from regard.models.dvis_daq.observe import PREDICTOR, TIME, TRACKER_CROSS
+from regard.models.dvis_daq.module_paths import PREDICTOR, TIME, TRACKER_CROSS
 from regard.models.dvis_daq.tracks import TrackedFrame
 from regard.runs.npz_names import NpzFiles
 from regard.scores import Part

@@ -73,7 +73,7 @@ def test_detectron2_pickles_load_without_their_code(reference: Reference, tmp_pa
     content = {"model": {k: v.numpy() for k, v in state.items()}, "__author__": "third_party"}
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(content))
     found = pretrained(tmp_path / "model.pkl").network.state_dict()
-    assert all(torch.equal(found[name], tensor.float()) for name, tensor in state.items())
+    assert all(torch.equal(tensor, state[name].float()) for name, tensor in found.items())
 
 
 def test_a_name_that_is_nowhere_is_said() -> None:

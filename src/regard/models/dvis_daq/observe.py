@@ -10,29 +10,21 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from regard.attention import Attention, ExplicitAttention
+from regard.attention import Attention
 from regard.geometry import ViewTransform
 from regard.grid import GridTokens
-from regard.kept import Kept
 from regard.models.dvis_daq.dinov2 import PATCH_PX
 from regard.models.dvis_daq.frame_store import FrameStore
 from regard.models.dvis_daq.inference import Observer, Part
-from regard.models.dvis_daq.output import VideoOutput
+from regard.models.dvis_daq.module_paths import PREDICTOR, TRACKER_CROSS
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.story import Keep
-from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.models.dvis_daq.tracks import TrackedFrame
+from regard.models.dvis_daq.trim import living_rows
 from regard.tokens import Tokens
 
 Sink = Callable[[Part, Sequence[Attention]], None]
 """Takes the calls of a part of a run: of a window, of a frame, or of the refiner."""
-
-PREDICTOR = "sem_seg_head.predictor.transformer_cross_attention_layers"
-TRACKER_CROSS = "tracker.transformer_cross_attention_layers"
-TRACKER_SELF = "tracker.transformer_self_attention_layers"
-SLOTS = "tracker.slot_cross_attention_layers"
-ROLLOUT = "tracker"
-TIME = "refiner.transformer_time_self_attention_layers"
 
 _INDEX = re.compile(r"layers\.(\d+)\.")
 
@@ -60,6 +52,7 @@ class Watcher(Observer):
     ) -> None:
         self.maps = FrameStore() if keep == "maps" else None
         self.map_cells: list[int] = []  # cells of each of the layers, in their order
+        self.tracker_rows: list[Attention] = []  # "predicted": of the tracks that live on
         self._view, self._keep, self._layers = view, keep, set(layers)
         self._sink = sink
         self._streamed: list[Attention] = []
@@ -84,7 +77,7 @@ class Watcher(Observer):
     def each(self, call: Attention) -> bool:
         """Say what the call is; whether it is held until the run is over."""
         is_kept = self._is_kept(call)
-        # which tracks are in the result is known at the end, so their calls wait for it
+        # which instances are in the result is known at the end, so their rows wait for it
         if not is_kept or self._sink is None or self._waits_for_result():
             return is_kept
         self._streamed.append(call)
@@ -101,7 +94,7 @@ class Watcher(Observer):
             return self._predictor(call)
         if self._part == "track":
             self._of_frame.append(call)
-            return self._keep != "maps"
+            return self._keep == "all"
         if call.layer.startswith("backbone.vit_module."):
             call.queries = call.keys = GridTokens.from_stride(self._view, PATCH_PX, prefix=("cls",))
         return self._keep == "all" or (self._part == "refine" and self._keep == "predicted")
@@ -129,6 +122,8 @@ class Watcher(Observer):
                 call.keys = queries
         if self.maps is not None:
             self.maps.append(self._mixtures(frame))
+        if self._keep == "predicted":
+            self.tracker_rows += living_rows(self._of_frame, frame)
         self._of_frame = []
 
     def _mixtures(self, frame: TrackedFrame) -> Tensor:
@@ -155,81 +150,3 @@ def query_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
 
 def _rest(count: int) -> Iterable[str]:
     return (f"background {index}" for index in range(count))
-
-
-def only_predicted(calls: Iterable[Attention], output: VideoOutput) -> list[Attention]:
-    """The calls without the rows of tracks that are not in the result.
-
-    In place of the attention among the tracker's queries, which goes through every track, its
-    rollout is kept: one record a frame, of the layer ``tracker``.
-    """
-    rows = sorted({detection.row for detection in output.detections})
-    tracks = (output.rows[row].track for row in rows)
-    names = {f"track {track.id}" for track in tracks if track is not None}
-    kept: list[Attention] = []
-    of_frame: list[Attention] = []
-    for call in calls:
-        if call.layer.startswith("tracker."):
-            of_frame.append(call)
-            continue
-        kept += _only_tracks(of_frame, names)
-        of_frame = []
-        if call.layer.startswith(TIME):
-            kept += [_row_over_time(call, row) for row in rows]
-        elif call.layer.startswith("refiner."):
-            kept += [_rows(call, rows)] if rows else []
-        else:
-            kept.append(call)
-    return kept + _only_tracks(of_frame, names)
-
-
-def _only_tracks(calls: list[Attention], names: set[str]) -> list[Attention]:
-    """Calls of the tracker, of one frame or several, without the rows of other tracks."""
-    kept: list[Attention] = []
-    for frame in sorted({call.axes["frame"] for call in calls}):
-        for call in [*_rolled_out(calls, frame), *calls]:
-            here = [query for query, name in enumerate(call.queries.prefix) if name in names]
-            if here and call.axes["frame"] == frame and not call.layer.startswith(TRACKER_SELF):
-                kept.append(_rows(call, here))
-    return kept
-
-
-def _rolled_out(calls: list[Attention], frame: int) -> list[Attention]:
-    cross, own = (
-        [call for call in calls if call.layer.startswith(stem) and call.axes["frame"] == frame]
-        for stem in (TRACKER_CROSS, TRACKER_SELF)
-    )
-    shares = tracker_rollout(cross, own, is_first_frame=frame == 0)[None, None]
-    found = _explicit(cross[0], shares, queries=cross[0].queries, keys=cross[0].keys)
-    found.layer = ROLLOUT
-    found.axes["layer_index"] = -1
-    found.notes = ("rollout over all layers of the tracker, mean of heads: an approximation",)
-    return [found]
-
-
-def _rows(call: Attention, queries: list[int]) -> Attention:
-    """Some queries of a call."""
-    names = call.queries.prefix or tuple(f"row {query}" for query in range(call.shape[2]))
-    layout = Tokens(len(queries), prefix=tuple(names[query] for query in queries))
-    return _explicit(call, call.weights(queries), queries=layout, keys=call.keys)
-
-
-def _row_over_time(call: Attention, row: int) -> Attention:
-    """The attention over frames of one row of the refiner, which are its batch."""
-    frames = Tokens(call.shape[3])
-    found = _explicit(call, call.weights()[row : row + 1], queries=frames, keys=frames)
-    found.axes["row"] = row
-    return found
-
-
-def _explicit(call: Attention, weights: Tensor, *, queries: Tokens, keys: Tokens) -> Attention:
-    shape = (weights.shape[0], weights.shape[1], weights.shape[2], weights.shape[3])
-    return ExplicitAttention(
-        shape=shape,
-        kept_weights=Kept(weights.clone()),
-        layer=call.layer,
-        axes=dict(call.axes),
-        queries=queries,
-        keys=keys,
-        notes=call.notes,
-    )

@@ -23,7 +23,7 @@ class Pretrained:
 
     network: DvisDaq = field(repr=False)
     """Float32, evaluation mode, on the CPU."""
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     """How it was meant to be run."""
     class_names: tuple[str, ...] = ()
     """Of its classes, in their order; none where they are not known."""

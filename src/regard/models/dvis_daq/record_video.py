@@ -10,10 +10,11 @@ from regard.geometry import ViewTransform
 from regard.intercept.record import record
 from regard.models.dvis_daq.inference import run_video
 from regard.models.dvis_daq.model import DvisDaq
-from regard.models.dvis_daq.observe import Sink, Watcher, only_predicted
+from regard.models.dvis_daq.observe import Sink, Watcher
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
+from regard.models.dvis_daq.trim import only_predicted
 from regard.models.dvis_daq.video_attention import CallsInMemory, VideoAttention, story_of
 from regard.recording import Recording
 
@@ -57,7 +58,8 @@ def record_video(
         output = run_video(model, frames, settings, observer=watcher)
         watcher.hand_over()
     if keep == "predicted":
-        recording = Recording(only_predicted(recording, output), recording.unrecorded)
+        kept = only_predicted(recording, watcher.tracker_rows, output)
+        recording = Recording(list(kept), recording.unrecorded)
     return VideoAttention(
         story=story_of(model, output, settings, view, layers, keep),
         calls=CallsInMemory(recording, watcher.maps),
