@@ -7,7 +7,7 @@ difference to the run two before.
 Source: the format of pycocotools (``maskApi.c``, ``rleToString``).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,42 +64,42 @@ def read_run_lengths(
     height, width = _size(stored, size_hw)
     counts = stored.get("counts")
     if isinstance(counts, (str, bytes)):
-        counts = list(_unpack(counts))
+        counts = _unpack(counts)
     return (height, width), _checked(counts, height * width)
 
 
 def _pack(runs: Sequence[int]) -> str:
-    text = bytearray()
-    for index, run in enumerate(runs):
-        value = run - runs[index - 2] if index > 2 else run
-        more = True
-        while more:
-            piece = value & 31
-            value >>= 5
-            more = value != (-1 if piece & _SIGN else 0)
-            text.append(_FIRST + (piece | _MORE if more else piece))
-    return text.decode("ascii")
+    values = np.array(runs, np.int64)
+    values[3:] -= np.array(runs, np.int64)[1:-2]
+    pieces = np.zeros((len(values), _MAX_PIECES), np.uint8)
+    is_there = np.zeros(pieces.shape, bool)
+    goes_on = np.ones(len(values), bool)
+    for place in range(_MAX_PIECES):
+        is_there[:, place] = goes_on
+        piece, values = values & 31, values >> 5
+        goes_on = goes_on & (values != np.where(piece & _SIGN, -1, 0))
+        pieces[:, place] = _FIRST + piece + _MORE * goes_on
+    return pieces[is_there].tobytes().decode("ascii")
 
 
-def _unpack(text: str | bytes) -> Iterator[int]:
-    characters = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    runs: list[int] = []
-    value = pieces = 0
-    for character in characters:
-        bits = character - _FIRST
-        if not 0 <= bits < 64 or pieces == _MAX_PIECES:
-            raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
-        value |= (bits & 31) << 5 * pieces
-        pieces += 1
-        if bits & _MORE:
-            continue
-        if bits & _SIGN:
-            value -= 1 << 5 * pieces
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        yield runs[-1]
-        value = pieces = 0
-    if pieces:
+def _unpack(text: str | bytes) -> list[int]:
+    content = text.encode("ascii", "replace") if isinstance(text, str) else text
+    bits = np.frombuffer(content, np.uint8).astype(np.int64) - _FIRST
+    ends = np.flatnonzero(bits & _MORE == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if ((bits < 0) | (bits > 63)).any() or (ends - starts >= _MAX_PIECES).any():
+        raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
+    if len(bits) and (not len(ends) or ends[-1] != len(bits) - 1):
         raise FormatError(f"run lengths {text[:40]!r} end in the middle of a number")
+    if not len(bits):
+        return []
+    place = np.arange(len(bits)) - np.repeat(starts, ends - starts + 1)
+    values = np.add.reduceat((bits & 31) << 5 * place, starts)
+    values -= np.where(bits[ends] & _SIGN, np.int64(1) << 5 * (ends - starts + 1), 0)
+    values[1::2] = values[1::2].cumsum()  # each is the difference to the one two before
+    values[2::2] = values[2::2].cumsum()
+    runs: list[int] = values.tolist()
+    return runs
 
 
 def _size(stored: Any, size_hw: tuple[int, int] | None) -> tuple[int, int]:

@@ -23,6 +23,11 @@ RUN_UNIT = "run"
 RESULTS_UNIT = "results"
 
 
+def counted(count: int, what: str) -> str:
+    """A count with its word: "1 video", "2 videos"."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
 class Progress:
     """Is told how far a run is; this one does nothing with it."""
 
@@ -176,7 +181,6 @@ def _tell_size(
             "MiB are free; make room, keep fewer layers, or keep='maps'"
         )
     if notify is not None and sources:
-        notify(
-            f"{len(sources)} videos, {frames:,} frames: about {total / 2**20:,.0f} MiB on the disk "
-            f"({free / 2**20:,.0f} MiB are free)"
-        )
+        what = f"{counted(len(sources), 'video')}, {counted(frames, 'frame')}"
+        size = f"about {total / 2**20:,.0f} MiB on the disk ({free / 2**20:,.0f} MiB are free)"
+        notify(f"{what}: {size}")
