@@ -70,16 +70,17 @@ def read_run_lengths(
 
 
 def _pack(runs: Sequence[int]) -> str:
-    text = bytearray()
-    for index, run in enumerate(runs):
-        value = run - runs[index - 2] if index > 2 else run
-        more = True
-        while more:
-            piece = value & 31
-            value >>= 5
-            more = value != (-1 if piece & _SIGN else 0)
-            text.append(_FIRST + (piece | _MORE if more else piece))
-    return text.decode("ascii")
+    values = np.array(runs, np.int64)
+    values[3:] -= np.array(runs, np.int64)[1:-2]
+    pieces = np.zeros((len(values), _MAX_PIECES), np.uint8)
+    is_there = np.zeros(pieces.shape, bool)
+    goes_on = np.ones(len(values), bool)
+    for place in range(_MAX_PIECES):
+        is_there[:, place] = goes_on
+        piece, values = values & 31, values >> 5
+        goes_on = goes_on & (values != np.where(piece & _SIGN, -1, 0))
+        pieces[:, place] = _FIRST + piece + _MORE * goes_on
+    return pieces[is_there].tobytes().decode("ascii")
 
 
 def _unpack(text: str | bytes) -> Lengths:
