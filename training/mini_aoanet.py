@@ -31,12 +31,12 @@ from regard.models.aoanet.network import AoANet
 from regard.models.aoanet.options import Options
 from regard.models.aoanet.small_cnn import POSITION_CHANNELS, SmallCnn
 from training.aoanet_scenes import (
+    FIRST_SEED,
     GRID,
     MAX_LENGTH,
     SIZE_PX,
     SIZES,
     WORDS,
-    WORDS_OF_TWO,
     Array,
     Pool,
     make_pool,
@@ -45,6 +45,9 @@ from training.aoanet_scenes import (
 
 BATCH = 32
 SCENES = 10_000
+"""Of the CNN, with up to three objects."""
+CAPTIONED = 8_000
+"""Of the captioner, with up to two: others, so that features are no better than of any photo."""
 CNN_STEPS = 1100
 CAPTIONER_STEPS = 1300
 
@@ -232,17 +235,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train mini-aoanet.")
     parser.add_argument("--out", type=Path, default=Path("runs/mini-aoanet"))
     parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--captioned", type=int, default=CAPTIONED)
     parser.add_argument("--cnn-steps", type=int, default=CNN_STEPS)
     parser.add_argument("--captioner-steps", type=int, default=CAPTIONER_STEPS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    pool = make_pool(chosen.scenes, chosen.out)
+    seen, first = chosen.out / "seen", FIRST_SEED
+    pool = make_pool(chosen.scenes, seen, first=first, objects=(1, 3))
     cnn = train_cnn(pool, chosen.cnn_steps, chosen.out)
-    told = np.flatnonzero(pool.tokens[:, WORDS_OF_TWO] == 0)
-    features, tokens = features_of(cnn, pool.images[told]), pool.tokens[told]
-    network = train_captioner(features, tokens, chosen.captioner_steps, chosen.out)
+    told, first = chosen.out / "told", FIRST_SEED + chosen.scenes
+    pool = make_pool(chosen.captioned, told, first=first, objects=(1, 2))
+    features = features_of(cnn, pool.images)
+    network = train_captioner(features, pool.tokens, chosen.captioner_steps, chosen.out)
     write_model(chosen.out / "model", cnn, network)
 
 

@@ -24,13 +24,6 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def everything(
-    dataset: Path, run_dataset: RunDataset, tmp_path_factory: pytest.TempPathFactory
-) -> Run:
-    return run_dataset(dataset, tmp_path_factory.mktemp("all") / "run", keep="all").run
-
-
-@pytest.fixture(scope="module")
 def exported(everything: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("npz") / "run"
     written = list(export_npz(everything, out))
@@ -121,8 +114,8 @@ def test_attention_is_read_back(ours: RecordedVideo, theirs: RecordedVideo) -> N
         assert importance.contributions is None
         for frame in ours.story.rows[row].life:
             for mixing in ("weighted", "top"):
-                heat = theirs.heat(row, frame, mixing=mixing)  # type: ignore[arg-type]
-                expected = ours.heat(row, frame, mixing=mixing)  # type: ignore[arg-type]
+                heat = theirs.heat(row, frame, mixing=mixing)
+                expected = ours.heat(row, frame, mixing=mixing)
                 assert heat is not None
                 assert expected is not None
                 assert torch.allclose(heat, expected, atol=1e-7, equal_nan=True)
