@@ -85,7 +85,8 @@ def _network() -> nn.Module:
         dropout=0.0,
         id2label=dict(enumerate(NAMES)),
     )
-    return transformers.DetrForSegmentation(config)
+    network: nn.Module = transformers.DetrForSegmentation(config)
+    return network
 
 
 def _learning_backbone(network: nn.Module) -> nn.Module:
@@ -176,7 +177,7 @@ def _decoded(training: Any, memory: Tensor, sines: Tensor) -> list[Tensor]:
 def _query_losses(heads: Any, hidden: list[Tensor], batch: Batch) -> Losses:
     total = {name: torch.zeros(()) for name in ("class", "l1", "iou")}
     for layer in hidden:
-        for own in layer.unflatten(1, (_GROUPS, _QUERIES)).unbind(1):
+        for own in layer.reshape(len(layer), _GROUPS, _QUERIES, -1).unbind(1):
             matches = _matches(heads, own, batch)
             classes = heads.class_labels_classifier(own)
             boxes = _chosen(heads.bbox_predictor(own).sigmoid(), matches, 0)

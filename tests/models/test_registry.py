@@ -76,7 +76,7 @@ def test_the_default_is_dinov2_small(
     ("source", "said"),
     [
         ("dinov2-smal", "did you mean 'dinov2-small'"),
-        ("resnet", "known: dinov2-small, facebook/dinov2-small"),
+        ("resnet", "known: dinov2-small, mini-.*, facebook/dinov2-small"),
         ("./no/such/folder", "A folder must exist"),
         ("", "no model, folder or hub id ''"),
     ],
