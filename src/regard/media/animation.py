@@ -125,7 +125,7 @@ def _write_mp4(file: BinaryIO, frames: Iterable[Image.Image], fps: float, crf: i
         codec = stream.codec_context
         codec.colorspace = codec.color_primaries = codec.color_trc = codec.color_range = _BT709
         for index, frame in enumerate(frames):
-            pixels = _even(np.asarray(frame.convert("RGB")))
+            pixels = _even(np.asarray(frame if frame.mode == "RGB" else frame.convert("RGB")))
             if index == 0:
                 stream.height, stream.width = pixels.shape[:2]
             coloured = av.VideoFrame.from_ndarray(pixels, format="rgb24")
