@@ -18,6 +18,7 @@ NAMES = (
     "bias_memory",
     "one_row",
     "rollout",
+    "render_speed",
     "coverage",
 )
 ROOT = Path(__file__).parents[1]
