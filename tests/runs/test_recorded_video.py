@@ -26,16 +26,8 @@ def live(network: DvisDaq, dataset: Path) -> Iterator[ClipAttention]:
 
 
 @pytest.fixture(scope="module", params=["predicted", "all"])
-def stored(
-    request: pytest.FixtureRequest,
-    made: Run,
-    dataset: Path,
-    run_dataset: RunDataset,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> RecordedVideo:
-    if request.param == "predicted":
-        return made.video(1)
-    return run_dataset(dataset, tmp_path_factory.mktemp("all") / "run", keep="all").run.video(1)
+def stored(request: pytest.FixtureRequest, made: Run, everything: Run) -> RecordedVideo:
+    return (made if request.param == "predicted" else everything).video(1)
 
 
 def near(ours: Tensor, theirs: Tensor) -> bool:

@@ -16,6 +16,7 @@ from regard.datasets.run_lengths import run_lengths
 from regard.errors import FormatError
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Lengths = np.ndarray[Any, np.dtype[np.int64]]
 PIXEL_LIMIT = 2**28
 """Masks of more pixels are refused."""
 
@@ -29,7 +30,7 @@ def encode_mask(mask: Mask) -> dict[str, Any]:
 
     >>> import numpy as np
     >>> encode_mask(np.array([[True, False], [True, True]]))
-    {'size': [2, 2], 'counts': '0211'}
+    {'size': [2, 2], 'counts': '021O'}
     """
     return {"size": list(mask.shape), "counts": _pack(run_lengths(mask)["counts"])}
 
@@ -51,8 +52,8 @@ def decode_mask(stored: Any, size_hw: tuple[int, int] | None = None) -> Mask:
 
 def read_run_lengths(
     stored: Any, size_hw: tuple[int, int] | None = None
-) -> tuple[tuple[int, int], list[int]]:
-    """Size of a mask, and its run lengths, which fill it exactly.
+) -> tuple[tuple[int, int], Lengths]:
+    """Size of a mask, and its run lengths, which fill it exactly, (runs,).
 
     Args:
         stored: As for `decode_mask`.
@@ -82,24 +83,27 @@ def _pack(runs: Sequence[int]) -> str:
     return pieces[is_there].tobytes().decode("ascii")
 
 
-def _unpack(text: str | bytes) -> list[int]:
-    content = text.encode("ascii", "replace") if isinstance(text, str) else text
-    bits = np.frombuffer(content, np.uint8).astype(np.int64) - _FIRST
-    ends = np.flatnonzero(bits & _MORE == 0)
+def _unpack(text: str | bytes) -> Lengths:
+    """All numbers at once: a text has thousands of pieces."""
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    pieces = np.frombuffer(raw, np.uint8).astype(np.int64) - _FIRST
+    if not pieces.size:
+        return pieces
+    ends = np.flatnonzero(pieces & _MORE == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    if ((bits < 0) | (bits > 63)).any() or (ends - starts >= _MAX_PIECES).any():
+    if pieces.min() < 0 or pieces.max() >= 64:
         raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
-    if len(bits) and (not len(ends) or ends[-1] != len(bits) - 1):
+    if not ends.size or ends[-1] != len(pieces) - 1:
         raise FormatError(f"run lengths {text[:40]!r} end in the middle of a number")
-    if not len(bits):
-        return []
-    place = np.arange(len(bits)) - np.repeat(starts, ends - starts + 1)
-    values = np.add.reduceat((bits & 31) << 5 * place, starts)
-    values -= np.where(bits[ends] & _SIGN, np.int64(1) << 5 * (ends - starts + 1), 0)
-    values[1::2] = values[1::2].cumsum()  # each is the difference to the one two before
+    counts = ends + 1 - starts[: len(ends)]
+    if counts.max() > _MAX_PIECES:
+        raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
+    shifts = 5 * (np.arange(len(pieces)) - np.repeat(starts, counts))
+    values = np.add.reduceat((pieces & 31) << shifts, starts)
+    values -= np.where(pieces[ends] & _SIGN, 1 << 5 * counts, 0)
+    values[1::2] = values[1::2].cumsum()  # from the fourth on a number is a difference
     values[2::2] = values[2::2].cumsum()
-    runs: list[int] = values.tolist()
-    return runs
+    return values
 
 
 def _size(stored: Any, size_hw: tuple[int, int] | None) -> tuple[int, int]:
@@ -115,11 +119,18 @@ def _size(stored: Any, size_hw: tuple[int, int] | None) -> tuple[int, int]:
     return found
 
 
-def _checked(counts: Any, pixels: int) -> list[int]:
-    whole = isinstance(counts, list) and all(type(count) is int for count in counts)
-    if not whole or any(count < 0 for count in counts) or sum(counts) != pixels:
+def _checked(counts: Any, pixels: int) -> Lengths:
+    lengths = counts if isinstance(counts, np.ndarray) else _listed(counts, pixels)
+    if lengths is None or not lengths.size or lengths.min() < 0 or lengths.sum() != pixels:
         raise FormatError(
             f"the run lengths of a mask do not fill it: expected whole numbers from 0 on, {pixels} "
             "in sum"
         )
-    return list(counts)
+    return lengths
+
+
+def _listed(counts: Any, pixels: int) -> Lengths | None:
+    """A list of numbers that may be run lengths; None if it is something else."""
+    if not isinstance(counts, list) or not all(type(count) is int for count in counts):
+        return None
+    return np.array(counts, np.int64) if all(0 <= count <= pixels for count in counts) else None

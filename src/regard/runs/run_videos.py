@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from regard.errors import MediaError, RegardError, RunError
+from regard.errors import DeviceError, MediaError, RegardError, RunError
 from regard.runs.about import RUN_JSON, About, read_about
 from regard.runs.folder import RunFolder
 from regard.runs.job import Job, Source
@@ -116,7 +116,7 @@ def attempt(path: Path, job: Job, source: Source, progress: Progress) -> Unit | 
     try:
         progress.begin(source.name, _count(job, source))
         return job.run(path, source, progress.frame)
-    except RunError:
+    except (RunError, DeviceError):
         raise
     except RegardError as error:
         return str(error)
