@@ -40,7 +40,7 @@ from regard.runs.recorded_video import VideoContent
 from regard.tokens import Tokens
 
 SIZE_HW = (720, 1280)
-FRAMES, WINDOW, QUERIES = 60, 12, 100
+FRAMES, WINDOW, QUERIES = 48, 12, 100
 LAYERS = {6: 32, 7: 16, 8: 8}
 REPEATS = 3
 
