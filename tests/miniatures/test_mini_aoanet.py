@@ -13,7 +13,7 @@ from regard.datasets.shapes import Scene, photo
 from regard.evaluation.captions import object_at_peak, word_accuracy
 from regard.models.aoanet import Decoding
 
-SCENES = 40
+SCENES = 60
 GROUNDED = 1
 """The head that looks at what words speak of; the others also look at edges (model card)."""
 
