@@ -9,7 +9,9 @@ from pathlib import Path
 
 from regard.errors import ModelNotFound
 
-WEIGHTS_SHA256: dict[str, str] = {}
+WEIGHTS_SHA256: dict[str, str] = {
+    "mini-aoanet": "c145def38312eeb3cf01d4add147e54133b1ad43e5503e80c26737e664df04b7",
+}
 """Miniatures by name, and the hash of their weights."""
 
 LICENCE = "Apache-2.0"
