@@ -60,3 +60,17 @@ def test_demo_with_the_real_model(
     assert (done.code, done.err) == (0, "")
     assert "12 layers recorded, layer 10 of 0..11, mean of 6 heads, query CLS" in done.out
     assert len(list((here / "regard-out" / "demo" / "photo").iterdir())) == 6
+
+
+def test_demo_dvis(run: Run, here: Path) -> None:
+    done = run("demo", "dvis", "--out", "dvis")
+    assert (done.code, done.err) == (0, "")
+    first, *found, last = done.out.splitlines()
+    assert first.startswith("mini-dvis-daq: 24 frames, ")
+    assert found, "something was found"
+    assert all("counts most for its class" in line for line in found)
+    assert last.endswith(f"and the frames in {here / 'dvis'}")
+    assert len(list(Path("dvis/frames").glob("*.png"))) == 24
+    assert Path("dvis/contact_sheet.png").is_file()
+    assert Path("dvis/run/videos/frames_instance_0.mp4").is_file()
+    assert Path("dvis/run/inference/frames_instance_0_frames.csv").is_file()
