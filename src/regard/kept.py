@@ -49,7 +49,7 @@ class Kept:
     it is.
     """
 
-    __slots__ = ("__weakref__", "_axis", "_longer", "_shape", "_tensor", "_version")
+    __slots__ = ("__weakref__", "_axis", "_identity", "_longer", "_shape", "_tensor", "_version")
 
     def __init__(self, tensor: Tensor) -> None:
         self.replace(tensor)
@@ -60,6 +60,7 @@ class Kept:
     def replace(self, tensor: Tensor) -> None:
         """Hold this tensor instead (the same numbers in a place of their own)."""
         self._tensor = compact_view(tensor.detach())
+        self._identity: tuple[object, ...] | None = None
         self._version = None if tensor.is_inference() else tensor._version
 
     @property
@@ -143,8 +144,11 @@ class Kept:
     def identity(self) -> tuple[object, ...]:
         """Equal for two records of the same numbers in the same memory, in the same order."""
         end = self.longest
-        t = end._tensor
-        return (end.storage_key, t.storage_offset(), layout(t), t.dtype, end._version)
+        if end._identity is None:
+            t = end._tensor
+            place = (storage_key(t), t.storage_offset(), layout(t))
+            end._identity = (*place, t.dtype, end._version)
+        return end._identity
 
     def clone(self) -> None:
         """Move the numbers to a place of their own."""

@@ -65,7 +65,7 @@ class OutputSample:
         group = max(1, count // values.shape[1])  # queries may share key-value heads
         held: Any = heads if group == 1 else [head // group for head in chosen]
         with torch.no_grad():
-            v = values[..., channels][:, held].clone()
+            v = values[:, held, :, channels].clone()
             o = outputs[:, heads, rows, channels].clone()
         return cls(chosen, tuple(range(queries)[rows]), Kept(v), Kept(o))
 

@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -21,7 +21,7 @@ from regard.deformable import DeformableAttention
 from regard.intercept.listening import Listener, Place, listening
 from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import SoftmaxAttention
-from regard.intercept.stack import must_not_record
+from regard.intercept.stack import PLAIN_LAYERS, must_not_record
 from regard.sample import OutputSample
 
 MARKS = {"sampling_locations", "attention_weights"}
@@ -105,7 +105,11 @@ def places(modules: Iterable[nn.Module]) -> Iterator[Place]:
     """
     classes: dict[type, None] = {}
     for module in modules:
-        classes |= dict.fromkeys(type(module).__mro__)
+        kind = type(module)
+        if kind in PLAIN_LAYERS:
+            continue
+        if kind not in classes:
+            classes |= dict.fromkeys(kind.__mro__)
         for name in _marked(vars(module)):
             yield Place(module, name)
     own = [cls for cls in classes if not cls.__module__.startswith(("torch.", "builtins"))]
@@ -131,9 +135,11 @@ def _is_marked(value: Any) -> bool:
     return code is not None and _takes_marks(code)
 
 
-@cache
 def _takes_marks(code: CodeType) -> bool:
-    return MARKS.issubset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    names = code.co_varnames
+    if "sampling_locations" not in names:  # nearly all functions, of hundreds
+        return False
+    return MARKS.issubset(names[: code.co_argcount + code.co_kwonlyargcount])
 
 
 def _kernels(names: Mapping[str, Any]) -> set[type[Function]]:

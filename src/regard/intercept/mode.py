@@ -19,6 +19,11 @@ from regard.intercept.stack import must_not_record
 Handler = Callable[..., Any]
 _is_compiling = torch.compiler.is_compiling
 
+_plain: set[Any] = set()
+"""Functions of torch that were seen to neither attend nor overwrite."""
+
+_MOST_PLAIN = 4096
+
 
 class Mechanism(Protocol):
     """A way in which models compute attention; one file each."""
@@ -46,9 +51,10 @@ class Interceptor(TorchFunctionMode):
         self._handlers: dict[Any, Handler] = {}
         for mechanism in mechanisms:
             self._handlers |= mechanism.functions()
+        _plain.difference_update(self._handlers)
         self._following = self.softmax.following
+        self._traced = self._following.known
         self._writers: dict[Any, Written | None] = {}
-        self._plain: set[Any] = set()  # functions that neither attend nor overwrite
 
     def close(self) -> None:
         """Let go of everything, so that the recording and the model live only as long as asked."""
@@ -59,13 +65,15 @@ class Interceptor(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if _is_compiling():
-            return func(*args, **(kwargs or {}))
-        if func in self._plain and not self._following and not (kwargs and "out" in kwargs):
-            if func not in self._recipes.watched:
-                return func(*args, **(kwargs or {}))  # most calls: as little as possible is done
+        if func in _plain and not self._traced and not (kwargs and "out" in kwargs):
+            recipes = self._recipes
+            if func not in (recipes.all_watched if recipes.made else recipes.starting):
+                # most calls: as little as possible is done
+                return func(*args, **kwargs) if kwargs else func(*args)
             return self._watched(func(*args, **(kwargs or {})), func, args, kwargs or {})
         kwargs = kwargs or {}
+        if _is_compiling():
+            return func(*args, **kwargs)
         if must_not_record():
             return func(*args, **kwargs)
         if kwargs.get("out") is not None:
@@ -98,8 +106,8 @@ class Interceptor(TorchFunctionMode):
             written = self._writers[func]
         except KeyError:
             written = self._writers[func] = writer(func)
-            if written is None:
-                self._plain.add(func)
+            if written is None and len(_plain) < _MOST_PLAIN:
+                _plain.add(func)
         if written is not None:
             tensors = written(args, kwargs)
             self._keeper.before_write(tensors)

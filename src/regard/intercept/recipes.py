@@ -55,17 +55,22 @@ BINARY: dict[str, RecipeOp] = {"add": "add", "sub": "sub", "mul": "mul", "div": 
 
 
 class Recipes:
-    """Follows tensors that are made of much smaller ones."""
+    """Follows tensors that are made of much smaller ones.
+
+    Attributes:
+        made: Id of each followed tensor to a reference to it, and its recipe.
+    """
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._made: dict[int, tuple[ref[Tensor], Recipe]] = {}
+        self.made: dict[int, tuple[ref[Tensor], Recipe]] = {}
         self._indices: list[Kept] = []
+        self.starting, self.all_watched = _starting(), _watched()
 
     @property
     def watched(self) -> Mapping[Any, str]:
         """The functions that matter now: those that start recipes, or also those that go on."""
-        return _watched() if self._made else _starting()
+        return self.all_watched if self.made else self.starting
 
     def keep(self, tensor: Tensor) -> Kept | Recipe:
         """The tensor's recipe if that takes less memory than the tensor, else the tensor."""
@@ -77,7 +82,7 @@ class Recipes:
 
     def of(self, tensor: Tensor) -> Recipe | None:
         """The recipe of a tensor."""
-        found = self._made.get(id(tensor))
+        found = self.made.get(id(tensor))
         return found[1] if found is not None and found[0]() is tensor else None
 
     def unscaled(self, tensor: Tensor) -> tuple[Kept, float] | None:
@@ -91,22 +96,22 @@ class Recipes:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._made.clear()
+        self.made.clear()
         self._indices.clear()
 
     def overwritten(self, tensors: Sequence[Tensor]) -> None:
         """Give up the recipes of tensors that are written to."""
-        if not self._made:
+        if not self.made:
             return
         memory = {storage_key(tensor) for tensor in tensors}
-        for key, (reference, _) in list(self._made.items()):
+        for key, (reference, _) in list(self.made.items()):
             made = reference()
             if made is None or storage_key(made) in memory:
-                del self._made[key]
+                del self.made[key]
 
     def ignores(self, args: Sequence[Any], out: Any) -> bool:
         """Whether a call can start nothing, told fast: its result is as large as an input."""
-        if self._made or len(args) != 2:
+        if self.made or len(args) != 2:
             return False
         a, b = args
         both = isinstance(a, Tensor) and isinstance(b, Tensor)
@@ -140,7 +145,7 @@ class Recipes:
             self._follow(out, recipe)
 
     def _follow(self, tensor: Tensor, recipe: Recipe) -> None:
-        key, made = id(tensor), self._made
+        key, made = id(tensor), self.made
 
         def forget(gone: ref[Tensor]) -> None:
             if key in made and made[key][0] is gone:

@@ -1,10 +1,10 @@
 """Where every mechanism hands in what it caught, and what of it is kept."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-import torch
 from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
@@ -197,7 +197,7 @@ class Recorder:
             return True
         new = {kept.identity: kept.nbytes for kept in scores.kept}
         cost = sum(size for identity, size in new.items() if identity not in self._paid)
-        return cost < torch.Size(shape).numel() * scores.q.dtype.itemsize
+        return cost < math.prod(shape) * scores.q.dtype.itemsize
 
     def _explicit(
         self,

@@ -27,6 +27,21 @@ HEAD_COUNTS = (
     "nb_heads",
 )
 
+PLAIN_LAYERS: frozenset[type[nn.Module]] = frozenset(
+    {
+        *(nn.Linear, nn.Embedding, nn.Identity, nn.Flatten, nn.Upsample, nn.PixelShuffle),
+        *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d),
+        *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.Dropout, nn.Dropout1d, nn.Dropout2d),
+        *(nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+        *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid),
+        *(nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.ELU, nn.GLU, nn.Mish),
+    }
+)
+"""Layers of torch in which no attention can be: they are not followed, and are most of a model.
+
+The classes themselves, not what is derived from them. A softmax is followed.
+"""
+
 ATTENTION_NAME = re.compile(r"(attn|attention)(?!\w*output$)|(mh[cs]?a|mla)$", re.IGNORECASE)
 """Names of classes that attend; LxmertAttentionOutput comes after attention and does not."""
 
@@ -62,7 +77,21 @@ class Frame:
 
 def _without_wrappers(path: str) -> str:
     """The path without what torch.compile puts into it, so that globs match either way."""
+    if "_orig_mod" not in path:
+        return path
     return ".".join(part for part in path.split(".") if part != "_orig_mod")
+
+
+def _declared_heads(module: nn.Module) -> int | None:
+    """The head count that a module has as an attribute, of its own or of its class."""
+    own, kind = vars(module), type(module)
+    for name in HEAD_COUNTS:  # a module takes long to say that it has no such attribute
+        value = own[name] if name in own else getattr(kind, name, None)
+        if isinstance(value, property):
+            value = getattr(module, name, None)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
 
 
 def _nothing(_frame: Frame) -> None:
@@ -78,8 +107,10 @@ class ModuleStack:
         self._paths = {
             id(m): _without_wrappers(path)
             for path, m in self.modules.items()
-            if not isinstance(m, torch.jit.ScriptModule)
+            if (type(m) not in PLAIN_LAYERS or m is model)
+            and not isinstance(m, torch.jit.ScriptModule)
         }
+        self._followed = [m for m in self.modules.values() if id(m) in self._paths]
         self._outside = Frame("", model)
         self._frames: list[Frame] = []
         self._key = RemovableHandle(OrderedDict()).id  # one for the hooks of all modules
@@ -89,7 +120,9 @@ class ModuleStack:
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
         self._runs: dict[str, int] = {}
-        self.sealed = [path for path, m in self.modules.items() if id(m) not in self._paths]
+        self.sealed = [
+            path for path, m in self.modules.items() if isinstance(m, torch.jit.ScriptModule)
+        ]
 
     def __deepcopy__(self, memo: Any) -> "ModuleStack":
         """Itself: a copy of a model that is being recorded takes the hooks along, to no effect."""
@@ -102,7 +135,7 @@ class ModuleStack:
         would take longer than all else that opening a recording does.
         """
         key = self._key
-        for module in self._followed():
+        for module in self._followed:
             module._forward_pre_hooks[key] = self._enter
             module._forward_pre_hooks_with_kwargs[key] = True
             module._forward_hooks[key] = self._leave
@@ -114,15 +147,12 @@ class ModuleStack:
             self.on_leaving(frame)
         self._frames.clear()
         self.on_leaving = _nothing  # which held the recorder
-        for module in self._followed():
+        for module in self._followed:
             module._forward_pre_hooks.pop(self._key, None)
             module._forward_pre_hooks_with_kwargs.pop(self._key, None)
             module._forward_hooks.pop(self._key, None)
             module._forward_hooks_always_called.pop(self._key, None)
         self.left = None
-
-    def _followed(self) -> Iterator[nn.Module]:
-        return (module for module in self.modules.values() if id(module) in self._paths)
 
     @property
     def top(self) -> Frame:
@@ -166,10 +196,9 @@ class ModuleStack:
         for frame in reversed([self._outside, *self._frames][-3:]):
             if frame.heads is not None:
                 return frame.heads
-            for name in HEAD_COUNTS:
-                value = getattr(frame.module, name, None)
-                if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-                    return value
+            declared = _declared_heads(frame.module)
+            if declared is not None:
+                return declared
         return None
 
     def is_called_attention(self, path: str | None = None) -> bool:

@@ -26,6 +26,7 @@ class WatchedPlace:
         self._end: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._watchers: list[tuple[int, Watcher]] = []
+        self._covers: dict[Any, Any] = {}  # kernel -> what stands in its place
 
     @contextmanager
     def told_to(self, watcher: Watcher) -> Iterator[None]:
@@ -42,8 +43,15 @@ class WatchedPlace:
                 self._watchers = [each for each in self._watchers if each is not entry]
                 if not self._watchers:
                     self._end()
+                    self._covers.clear()
 
     def _wrapped(self, kernel: Callable[..., Any]) -> Callable[..., Any]:
+        """The kernel with a cover that tells of its calls; models look theirs up at every call."""
+        if kernel not in self._covers:
+            self._covers[kernel] = self._cover(kernel)
+        return self._covers[kernel]  # type: ignore[no-any-return]
+
+    def _cover(self, kernel: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(kernel)
         def watched(*args: Any, **kwargs: Any) -> Any:
             thread, call = threading.get_ident(), kernel
