@@ -24,6 +24,7 @@ from partcrafter_checkpoint import write_partcrafter
 from regard.cli import main
 from regard.media import read_image
 from regard.models import dinov2_small
+from runs.conftest import write_dataset
 from segmenters import (
     covering,
     official_detr,
@@ -114,8 +115,10 @@ def test_commands_of_a_page(
     if commands:
         use_default_model(request.getfixturevalue("shared"), monkeypatch)
     put_stand_in(page, workplace)
-    if any(command[0] == "video" for command in commands):
+    if any(command[0] in ("video", "run") for command in commands):
         put_clip_and_model(request.getfixturevalue("shared"))
+    if any(command[0] == "run" for command in commands):
+        write_dataset(workplace, videos=1, frames=2)
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main(command)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from regard.recording import Recording
     from regard.regions import RegionTokens
     from regard.render import Look, Picture
+    from regard.runs import RecordedVideo, Run, open_run
     from regard.selected import SelectedTokens
     from regard.summaries.summarize import summarize
     from regard.tokens import Tokens
@@ -55,8 +56,10 @@ _HOME = {
     "Picture": "regard.render:Picture",
     "PointTokens": "regard.points:PointTokens",
     "PyramidTokens": "regard.pyramid:PyramidTokens",
+    "RecordedVideo": "regard.runs:RecordedVideo",
     "Recording": "regard.recording:Recording",
     "RegionTokens": "regard.regions:RegionTokens",
+    "Run": "regard.runs:Run",
     "Segment": "regard.joined:Segment",
     "SelectedTokens": "regard.selected:SelectedTokens",
     "Tokens": "regard.tokens:Tokens",
@@ -69,6 +72,7 @@ _HOME = {
     "layers": "regard.inventory:layers",
     "load_captioner": "regard.models.aoanet.loading:load_captioner",
     "load_model": "regard.models.registry:load",
+    "open_run": "regard.runs:open_run",
     "panoptic": "regard.objects.attention:panoptic",
     "record": "regard.intercept.record:record",
     "relevance": "regard.analysis.relevance:relevance",
@@ -95,8 +99,10 @@ __all__ = [
     "Picture",
     "PointTokens",
     "PyramidTokens",
+    "RecordedVideo",
     "Recording",
     "RegionTokens",
+    "Run",
     "Segment",
     "SelectedTokens",
     "Tokens",
@@ -109,6 +115,7 @@ __all__ = [
     "layers",
     "load_captioner",
     "load_model",
+    "open_run",
     "panoptic",
     "record",
     "relevance",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +58,18 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("dataset"))
 
 
+def run_over(network: DvisDaq, dataset: Path, out: Path, **options: Any) -> Outcome:
+    """A run over a dataset; options are those of `Job` and of `run_videos`."""
+    of_run = {name: options.pop(name) for name in ("engine", "progress") if name in options}
+    job = Job(network=network, **({"settings": SMALL} | options))
+    about, sources = dataset_run(dataset, None, job, "tiny", out)
+    return run_videos(out, about, job, sources, **of_run)
+
+
 @pytest.fixture(scope="session")
 def run_dataset(network: DvisDaq) -> RunDataset:
-    """Runs the model over a dataset; options are those of `Job` and of `run_videos`."""
-
-    def run(dataset: Path, out: Path, **options: Any) -> Outcome:
-        of_run = {name: options.pop(name) for name in ("engine", "progress") if name in options}
-        job = Job(network=network, **({"settings": SMALL} | options))
-        about, sources = dataset_run(dataset, None, job, "tiny", out)
-        return run_videos(out, about, job, sources, **of_run)
-
-    return run
+    """Runs the model over a dataset; see `run_over`."""
+    return partial(run_over, network)
 
 
 @pytest.fixture(scope="session")

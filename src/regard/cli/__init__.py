@@ -16,6 +16,7 @@ from regard.cli.caption import caption
 from regard.cli.check import check
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
+from regard.cli.export import export
 from regard.cli.generate import generate
 from regard.cli.image import image
 from regard.cli.layers import layers
@@ -48,7 +49,7 @@ app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIO
 app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
 app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [OPTIONS]")
 app.command(summarize, usage="Usage: regard summarize RUN [OPTIONS]")
-for command in (check, scramble, unscramble, layers, models, demo, evaluate, zoo):
+for command in (check, export, scramble, unscramble, layers, models, demo, evaluate, zoo):
     app.command(command)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -92,6 +92,29 @@ class ClipAttention:
     def images(self) -> Iterator[Frame]:
         """The frames that were run, read once more; at most a few are held at a time."""
         return prefetched(self.video.frames(self.wanted))
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        instances: int = 3,
+        cmap: str = "inferno",
+        **options: Any,
+    ) -> list[Path]:
+        """Write a run with this one video, and draw it; the paths of what was written.
+
+        Args:
+            folder: Where to; it is made. Clips run in the same way can share it.
+            instances: How many of the best instances get pictures.
+            cmap: A matplotlib colour map.
+            options: As for `RecordedVideo.heat`, such as ``layers`` or ``mixing``.
+
+        Raises:
+            RunError: The folder cannot be written to, or holds another run.
+        """
+        from regard.clips.files import save  # it reads the run again, as everybody does
+
+        return list(save(self, folder, instances=instances, cmap=cmap, **options))
 
     def close(self) -> None:
         """Delete temporary files; masks cannot be computed afterwards."""

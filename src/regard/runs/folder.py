@@ -44,19 +44,19 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._folder = self._journal = -1
         try:
             for name in FOLDERS:
                 (path / name).mkdir(parents=True, exist_ok=True)
             self._folder = os.open(path, os.O_RDONLY) if IS_POSIX else -1
-            self._journal = self._open_journal()
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        try:
             self._lock()
+            self._journal = self._open_journal()
             self._repair()
             self._units = self._known()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError) and not isinstance(error, RunError):
+                raise _unwritable(path, error) from error
             raise
 
     def unit(self, name: str) -> Unit | None:
@@ -154,9 +154,9 @@ class RunFolder:
 
     def close(self) -> None:
         """Let others write."""
-        os.close(self._journal)
-        if IS_POSIX:
-            os.close(self._folder)
+        for handle in (self._journal, self._folder):
+            if handle >= 0:
+                os.close(handle)
 
     def __enter__(self) -> Self:
         return self

@@ -69,6 +69,7 @@ def _content(
         windows=_windows(files, frames),
         view=None if size_hw is None else _view(files, size_hw, short_side_px),
         object_queries=_object_queries(files),
+        channels=0,
         candidates=_candidates(files),
         tracker_layers=1 + max((layer for _, layer in files.tracker), default=-1),
         refiner_layers=1 + max(files.refiner, default=-1),
@@ -167,22 +168,29 @@ def _tracks_of(npz: Path, candidates: int) -> dict[int, int]:
     """Track id by tracker query.
 
     The pipeline's cap on track queries leaves its list of ids longer than the tracks; the ids that
-    then stand beside candidates are those of tracks that are gone.
+    then stand beside candidates are those of tracks that are gone. Behind the end of the list
+    stand, in runs that `export_npz` wrote, the tracks that begin in the frame.
     """
-    mapping = read_json(meta_path(npz)).get("tracker_id_to_seq_id") or {}
+    ids, count = _ids(npz)
     rooms = array_shape(npz, "attention_weights")[1] - candidates
-    pairs = ((int(q), int(i)) for q, i in mapping.items() if q != "num_track_queries")
-    return {query: track for query, track in sorted(pairs) if query < rooms}
+    return {query: track for query, track in ids.items() if not rooms <= query < count}
+
+
+def _ids(npz: Path) -> tuple[dict[int, int], int]:
+    """Track id by tracker query as a file says, and how many tracks it says that there were."""
+    mapping = read_json(meta_path(npz)).get("tracker_id_to_seq_id") or {}
+    ids = {int(q): int(track) for q, track in mapping.items() if q != "num_track_queries"}
+    return dict(sorted(ids.items())), int(mapping.get("num_track_queries", len(ids)))
 
 
 def _candidates(files: NpzFiles) -> int:
     """Queries for new tracks in each frame: what a frame has beyond its tracks."""
-    beyond = []
-    for path in files.tracker.values():
-        mapping = read_json(meta_path(path)).get("tracker_id_to_seq_id") or {}
-        if mapping:
-            count = len(mapping) - ("num_track_queries" in mapping)
-            beyond.append(array_shape(path, "attention_weights")[1] - count)
+    first_layers = {frame: path for (frame, layer), path in files.tracker.items() if layer == 0}
+    beyond = [
+        array_shape(path, "attention_weights")[1] - _ids(path)[1]
+        for frame, path in first_layers.items()
+        if frame > 0
+    ]
     return max(beyond, default=0)
 
 

@@ -21,7 +21,7 @@ def result_files(
     plain: list[bytes] = []
     temporal: list[bytes] = []
     for video in videos:
-        for entry in _entries(video):
+        for entry in entries(video):
             temporal.append(json.dumps(entry).encode())
             official = ("video_id", "score", "category_id", "segmentations")
             plain.append(json.dumps({name: entry[name] for name in official}).encode())
@@ -32,7 +32,8 @@ def result_files(
     ]
 
 
-def _entries(video: RecordedVideo) -> Iterable[dict[str, Any]]:
+def entries(video: RecordedVideo) -> Iterable[dict[str, Any]]:
+    """What was found in a video, entry by entry."""
     for instance in video.instances:
         yield {
             "video_id": int(video.id) if video.id.isdecimal() else video.id,

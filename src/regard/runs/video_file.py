@@ -113,6 +113,7 @@ def _words(content: VideoFileContent) -> dict[str, Any]:
         "windows": [[window.start, window.stop] for window in story.windows],
         "view": story.view.to_json(),
         "object_queries": story.object_queries,
+        "channels": story.channels,
         "candidates": story.candidates,
         "tracker_layers": story.tracker_layers,
         "refiner_layers": story.refiner_layers,
@@ -137,14 +138,20 @@ def _story(words: dict[str, Any], file: TensorFile) -> VideoStory:
         windows=tuple(range(first, stop) for first, stop in words["windows"]),
         view=ViewTransform.from_json(words["view"]),
         object_queries=words["object_queries"],
+        channels=words["channels"],
         candidates=words["candidates"],
         tracker_layers=words["tracker_layers"],
         refiner_layers=words["refiner_layers"],
         layers=tuple(words["layers"]),
         keep=words["keep"],
-        frame_weights=file.get("frame_weights"),
-        contributions=file.get("contributions"),
+        frame_weights=_own(file.get("frame_weights")),
+        contributions=_own(file.get("contributions")),
     )
+
+
+def _own(tensor: Tensor | None) -> Tensor | None:
+    """In memory of its own, so that the file need not stay open."""
+    return None if tensor is None else tensor.clone()
 
 
 def _tracked(file: TensorFile) -> tuple[TrackedFrame, ...]:

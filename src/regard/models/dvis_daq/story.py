@@ -55,6 +55,8 @@ class VideoStory:
     """Where the input's pixels lie on a frame; ``None`` where nobody noted it."""
     object_queries: int
     """Object queries of a frame."""
+    channels: int
+    """Channels of a query; 0 where nobody noted it."""
     candidates: int
     """Candidates for new tracks in each frame but the first."""
     tracker_layers: int

@@ -5,9 +5,9 @@ query mixes the frame's object queries; each of them looks at the cells of a fea
 together, these give the weight of each pixel of the original frame.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import torch
@@ -44,7 +44,7 @@ TrackerKind = Literal["cross", "self", "slot"]
 tracker's queries, "slot" of the slots to the object queries."""
 
 _STEMS: dict[TrackerKind, str] = {"cross": TRACKER_CROSS, "self": TRACKER_SELF, "slot": SLOTS}
-_WINDOWS_HELD = 8
+_MEANS_HELD = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class TrackAttention:
 
     def __post_init__(self) -> None:
         # One frame after the other is asked for, and a window holds several of them.
-        self._window_means = lru_cache(_WINDOWS_HELD)(self._window_mean)
+        self._means: OrderedDict[tuple[int, int, bool, int | None], Tensor] = OrderedDict()
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -188,8 +188,13 @@ class TrackAttention:
         self._kept_layer(layer)
         self._checked(frame, self.story.frame_count, "frame")
         window = self.story.window_of(frame)
-        means: Tensor = self._window_means(window.start, layer, masked, head)
-        return means[frame - window.start]
+        key = (window.start, layer, masked, head)
+        if key not in self._means:
+            self._means[key] = self._window_mean(*key)
+            if len(self._means) > _MEANS_HELD:
+                self._means.popitem(last=False)
+        self._means.move_to_end(key)
+        return self._means[key][frame - window.start]
 
     def _window_mean(self, start: int, layer: int, masked: bool, head: int | None) -> Tensor:
         """Mean over heads of all weights of a window, (frames, queries, cells)."""

@@ -91,6 +91,7 @@ def story_of(
         windows=tuple(output.windows),
         view=view,
         object_queries=len(model.learned_queries),
+        channels=model.learned_queries.shape[1],
         candidates=settings.new_instances or len(model.learned_queries),
         tracker_layers=len(model.tracker.transformer_ffn_layers),
         refiner_layers=0 if refiner is None else len(refiner.transformer_ffn_layers),

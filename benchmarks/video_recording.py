@@ -1,0 +1,128 @@
+"""What a run that keeps attention adds to plain inference: DVIS-DAQ with ResNet-50, offline.
+
+Plain: frames are prepared, the model runs, masks of the result are made and packed. Recorded: the
+same, while q, k and masks of the last three layers of the predictor stream to the disk, with what
+tracker and refiner looked at, checksums and the journal: everything that `regard run` does for a
+video. The weights are random, as upstream's network has them in shape; tracks are capped at 20.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.measure import median, ratio, report, seconds
+from regard.datasets.rle import encode_mask
+from regard.media.frames import EVERY_FRAME, Frame, FrameRange
+from regard.models.dvis_daq.inference import run_video
+from regard.models.dvis_daq.model import DvisDaq, SegmentationHead
+from regard.models.dvis_daq.pixel_decoder import PixelDecoder
+from regard.models.dvis_daq.predictor import Predictor
+from regard.models.dvis_daq.preparation import prepare_frame, view_of
+from regard.models.dvis_daq.refiner import Refiner
+from regard.models.dvis_daq.resnet import ResNet
+from regard.models.dvis_daq.settings import Settings
+from regard.models.dvis_daq.tracker import Tracker
+from regard.runs.folder import RunFolder
+from regard.runs.job import Job, Source
+
+SIZE_HW = (288, 512)
+FRAMES = 6
+ROUNDS = 3
+SETTINGS = Settings(
+    short_side_px=288, window=3, max_tracks=20, first_frame_threshold=0, threshold=0
+)
+
+
+def main() -> None:
+    """Run plain and recorded in turn."""
+    torch.set_num_threads(1)  # a second thread that is preempted makes small products far slower
+    torch.manual_seed(0)
+    network, noise = resnet50(), Noise()
+    kept: list[int] = []
+
+    def recorded() -> None:
+        with tempfile.TemporaryDirectory() as name, RunFolder(Path(name) / "run") as run:
+            job = Job(network=network, settings=SETTINGS)
+            run.acknowledge(job.run(run.path, Source("noise", lambda: noise, Path()), None))
+            kept.append(sum(path.stat().st_size for path in run.path.rglob("*.safetensors")))
+
+    times = seconds({"plain": lambda: plain(network, noise), "recorded": recorded}, ROUNDS)
+    view = view_of(SIZE_HW, SETTINGS)
+    row = {
+        "frames": FRAMES,
+        "input": f"{view.input_hw[0]} x {view.input_hw[1]}",
+        "plain_s": round(median(times["plain"]), 2),
+        "recorded_s": round(median(times["recorded"]), 2),
+        "recorded_over_plain": round(ratio(times, "recorded", "plain"), 3),
+        "written_mb_a_frame": round(kept[-1] / FRAMES / 1e6, 1),
+    }
+    report("video_recording", [row])
+
+
+def plain(network: DvisDaq, video: "Noise") -> None:
+    """Everything that a result needs, and nothing else."""
+    frames = (prepare_frame(frame.image, SETTINGS)[0] for frame in video.frames())
+    view = view_of(video.size_hw, SETTINGS)
+    _, _, right, bottom = view.content_box_xyxy
+    with run_video(network, frames, SETTINGS) as output:
+        rows = sorted({found.row for found in output.detections})
+        for frame in range(output.frames):
+            masks = output.masks(
+                frame,
+                rows,
+                padded_hw=view.input_hw,
+                content_hw=(round(bottom), round(right)),
+                size_hw=view.original_hw,
+            )
+            for mask in masks.numpy():
+                encode_mask(mask)
+
+
+class Noise:
+    """A video of noise."""
+
+    name = "noise"
+    size_hw = SIZE_HW
+    frame_count = FRAMES
+    frames_per_second: float | None = 25.0
+
+    def __init__(self) -> None:
+        pixels = np.random.default_rng(0).integers(0, 255, (FRAMES, *SIZE_HW, 3), dtype=np.uint8)
+        self._images = [Image.fromarray(frame) for frame in pixels]
+
+    def frames(self, wanted: FrameRange = EVERY_FRAME) -> Iterator[Frame]:
+        """The frames; see `regard.media.frames.Video`."""
+        for index, image in enumerate(self._images):
+            if index in wanted:
+                yield Frame(index, None, image)
+
+
+def resnet50() -> DvisDaq:
+    """The network of DAQ_Offline_R50 with random weights."""
+    backbone = ResNet(
+        stem_channels=64,
+        blocks=(3, 4, 6, 3),
+        inner_channels=(64, 128, 256, 512),
+        channels=(256, 512, 1024, 2048),
+    )
+    widths = {"classes": 25, "channels": 256, "mask_channels": 256, "heads": 8}
+    network = DvisDaq(
+        backbone,
+        SegmentationHead(
+            PixelDecoder(
+                backbone.channels, channels=256, mask_channels=256, heads=8, layers=6, width=1024
+            ),
+            Predictor(**widths, queries=100),
+        ),
+        Tracker(**widths),
+        Refiner(**widths),
+    )
+    return network.eval()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Kills a program that makes a run, at every call that writes or at random instants.
+
+`PYTHONPATH=tests python -m faults.kill_runs --run MADE --out FOLDER` makes a finished run again
+without the model, killed at each call in turn. `--dataset VAL.json --model MODEL --kills
+N` runs a model, then every later step that there is (summarize, render), killed N times.
+
+After each kill nothing acknowledged may be lost; after the last one the folder must hold the same
+bytes as that of a run that nobody disturbed. The first line that does not hold ends the program.
+"""
+
+import argparse
+import importlib
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from faults.copied import copy_run
+from faults.invariants import assert_nothing_is_lost, contents
+from faults.test_failing_calls import CALLS, Counter
+from regard.runs import open_run
+
+LOADED_BEFORE = (
+    "regard.cli.run_progress",
+    "regard.runs.dataset",
+    "regard.runs.run_videos",
+    "scipy.optimize",
+)
+
+SHORT_SIDE_PX = 64
+"""What the model sees."""
+
+STEPS = ("summarize", "render")
+"""Commands that go on with a run, where they exist."""
+
+
+def main() -> None:
+    """Kill, check, go on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--dataset", type=Path)
+    parser.add_argument("--model", default="mini-dvis-daq")
+    parser.add_argument("--every", type=int, default=1, help="each so-and-so-many-th call")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    if chosen.run is not None:
+        every_call(chosen.run, chosen.out, chosen.every)
+    else:
+        at_random(chosen.out, chosen.dataset, chosen.model, chosen.kills, chosen.seed)
+
+
+def every_call(made_path: Path, out: Path, every: int) -> None:
+    """One kill at each call that writes, each followed by the same program undisturbed."""
+    made = open_run(made_path)
+    expected, call = contents(made_path), 1 - every
+    while True:
+        call += every
+        shutil.rmtree(out, ignore_errors=True)
+        if not killed(lambda at=call: copy_until(made_path, out, at)):  # type: ignore[misc]
+            break
+        assert_nothing_is_lost(out, set())
+        assert not killed(lambda: copy_run(made, out))
+        assert contents(out) == expected, f"killed at call {call}"
+    print(f"killed at {call // every} of {call} calls: nothing lost, the same bytes")
+
+
+def copy_until(made_path: Path, out: Path, call: int) -> None:
+    """Make the run again up to a call that writes, and die there as by SIGKILL."""
+    counter = Counter(out, call, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    for name in CALLS:
+        setattr(os, name, counter.wrap(name, getattr(os, name)))
+    copy_run(open_run(made_path), out)
+
+
+def at_random(out: Path, dataset: Path, model: str, kills: int, seed: int) -> None:
+    """Kills at random instants of a run with its later steps."""
+    for module in LOADED_BEFORE:  # so that no child spends its time on it
+        importlib.import_module(module)
+    undisturbed = out / "undisturbed"
+    start = time.monotonic()
+    assert not killed(lambda: everything(dataset, model, undisturbed))
+    seconds, expected = time.monotonic() - start, contents(undisturbed)
+    instants, count, rounds = random.Random(seed), 0, 0
+    while count < kills:
+        rounds += 1
+        shutil.rmtree(out / "run", ignore_errors=True)
+        acknowledged: set[str] = set()
+        while killed(lambda: everything(dataset, model, out / "run"), instants.random() * seconds):
+            count += 1
+            acknowledged = assert_nothing_is_lost(out / "run", acknowledged)
+            if count == kills:
+                assert not killed(lambda: everything(dataset, model, out / "run"))
+                break
+        assert contents(out / "run") == expected, f"after {count} kills"
+    print(f"{count} kills over {rounds} runs of {seconds:.1f} s: nothing lost, the same bytes")
+
+
+def everything(dataset: Path, model: str, run: Path) -> None:
+    """A run over a dataset and what follows it."""
+    from regard.cli import app
+
+    small = ["--short-side-px", str(SHORT_SIDE_PX)]
+    commands = [["run", str(dataset), "--model", model, "--out", str(run), *small]]
+    commands += [[step, str(run)] for step in STEPS if step in set(app)]
+    for command in commands:
+        code = app(command, result_action="return_value") or 0
+        assert code == 0, f"{command} ended with {code}"
+
+
+def killed(work: Callable[[], object], after_s: float | None = None) -> bool:
+    """Whether a process that does the work was killed before it was done."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    if after_s is not None:
+        time.sleep(after_s)
+        os.kill(child, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -signal.SIGKILL), f"the program ended with {status}"
+    return status != 0
+
+
+if __name__ == "__main__":
+    main()
