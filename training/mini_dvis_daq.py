@@ -30,16 +30,16 @@ from training.video_tracker import tracker_loss
 
 CLIPS = 1600
 """Clips that the segmenter learns from."""
-TRACKED_CLIPS = 300
+TRACKED_CLIPS = 600
 """Those of them that tracker and refiner learn from."""
 HELD_OUT = range(1_000_000, 1_000_016)
 """Clips that quality is measured on; the tests take others."""
 BATCH = 16
 CROPS = 64
 BACKBONE = Schedule(steps=460, rate=2e-3, warm_steps=50)
-SEGMENTER = Schedule(steps=1110, rate=8e-4, warm_steps=200)
-TRACKER = Schedule(steps=160, rate=5e-4, warm_steps=30)
-REFINER = Schedule(steps=90, rate=5e-4, warm_steps=30)
+SEGMENTER = Schedule(steps=2600, rate=8e-4, warm_steps=200)
+TRACKER = Schedule(steps=400, rate=5e-4, warm_steps=30)
+REFINER = Schedule(steps=200, rate=5e-4, warm_steps=30)
 
 _WHOLE_FRAMES = 0.945
 """From this share of the segmenter's steps on, frames are whole; before, parts of them."""
