@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from regard.models.aoanet.infos import Infos
 from regard.models.aoanet.loading import Captioner
 from regard.models.aoanet.network import AoANet
 from regard.models.aoanet.options import Options
+from regard.models.aoanet.small_cnn import SmallCnn
 from regard.regions import RegionTokens
 
 OPTIONS: dict[str, Any] = {
@@ -63,6 +65,25 @@ def write_files(to: Path, **changes: Any) -> tuple[Path, Path]:
     content = {"opt": opt, "vocab": {str(i): word for i, word in words().items()}, "iter": 5}
     infos.write_bytes(pickle.dumps(content, protocol=2))
     return model, infos
+
+
+def write_folder(to: Path) -> Path:
+    """A random captioner with its own CNN, which sees photos as 3 x 4 cells."""
+    torch.manual_seed(4)
+    cnn = SmallCnn((4, 6, 8)).eval()
+    network = captioner(att_feat_size=cnn.channels, fc_feat_size=cnn.channels).network
+    weights = {f"cnn.{name}": tensor for name, tensor in cnn.state_dict().items()}
+    to.mkdir(parents=True)
+    save_file({**weights, **network.state_dict()}, to / "model.safetensors")
+    widths = {"att_feat_size": cnn.channels, "fc_feat_size": cnn.channels}
+    config = {
+        "model_type": "aoanet",
+        "opt": {**OPTIONS, **widths},
+        "words": WORDS,
+        "cnn": {"input_hw": [24, 32], "grid_hw": [3, 4]},
+    }
+    (to / "config.json").write_text(json.dumps(config))
+    return to
 
 
 def tensors(path: Path) -> dict[str, Tensor]:

@@ -14,11 +14,11 @@ from typing import Any
 import matplotlib
 import pytest
 import torch
-from benchmarks.__main__ import filled
 from safetensors.torch import load_file
 
 import regard
 from aoanet import write_workplace
+from benchmarks.__main__ import filled
 from diffusers_pipelines import write_pipelines
 from partcrafter_checkpoint import write_partcrafter
 from regard.cli import main
@@ -33,6 +33,7 @@ from segmenters import (
     tiny_detr,
     tiny_mask2former,
 )
+from summaries.conftest import annotate
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -118,7 +119,7 @@ def test_commands_of_a_page(
     if any(command[0] in ("video", "run") for command in commands):
         put_clip_and_model(request.getfixturevalue("shared"))
     if any(command[0] == "run" for command in commands):
-        write_dataset(workplace, videos=1, frames=2)
+        annotate(write_dataset(workplace, videos=1, frames=2), workplace / "annotated.json")
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main(command)

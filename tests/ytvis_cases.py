@@ -18,14 +18,16 @@ CATEGORIES = [{"id": 3, "name": "fish"}, {"id": 7, "name": "eel"}, {"id": 9, "na
 def random_case(seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Annotations, and results that are near them, elsewhere, doubled, or of another class."""
     draw = random.Random(seed)
-    videos, annotations, results = [], [], []
+    videos: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for video in range(4):
         frames = 2 + int(draw.random() * 4)
         names = [f"{video}/{frame:05}.jpg" for frame in range(frames)]
         videos.append({"id": video + 1, "height": 360, "width": 480, "file_names": names})
         for _ in range(int(draw.random() * 4)):
             boxes = _boxes(draw, frames)
-            row = {"id": len(annotations) + 1, "video_id": video + 1}
+            row: dict[str, Any] = {"id": len(annotations) + 1, "video_id": video + 1}
             row |= {"category_id": _category(draw), "iscrowd": int(draw.random() < 0.15)}
             masks = [_mask(box) for box in boxes]
             row["segmentations"] = [None if m is None else run_lengths(m) for m in masks]

@@ -5,12 +5,12 @@ import json
 import tempfile
 from pathlib import Path
 
-from regard.evaluation.videos import VideoEvaluation, evaluate_videos
 from safetensors.torch import save_file
 
 from regard.clips.clip import video
 from regard.clips.files import save
 from regard.datasets.shapes import KINDS, write_ytvis
+from regard.evaluation.videos import VideoEvaluation, evaluate_videos
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.pretrained import MODEL_TYPE, Pretrained
 from regard.models.dvis_daq.settings import Settings

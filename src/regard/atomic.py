@@ -2,11 +2,25 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Put ``data`` under ``path``: afterwards the old file is there or the new one, never a part.
+
+    Raises:
+        OSError: The folder is missing or not writable, the disk is full.
+    """
+    with written_atomically(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def written_atomically(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its place under ``path`` when the ``with`` ends well.
 
     The bytes go to a new file in the same folder (exclusive, so a planted link is not followed;
     mode by the umask), reach the disk, and are renamed over ``path``. Whatever fails, the
@@ -17,10 +31,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """
     target = Path(path)
     temporary = target.parent / f".regard-{secrets.token_hex(8)}.tmp"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

@@ -77,10 +77,10 @@ def test_a_swap_changes_a_divergence_by_its_scaling_alone() -> None:
 def test_shifts_tell_runs_that_agree_from_runs_that_do_not() -> None:
     place = np.arange(60)
     peak, other = np.exp(-((place - 20) ** 2) / 8), np.exp(-((place - 45) ** 2) / 8)
-    test = {"permutations": 999, "seed": 0}
-    agreeing = permutation_test([(peak, peak + 0.01)], kind="shift", **test)
+    agreeing = permutation_test([(peak, peak + 0.01)], kind="shift", permutations=999, seed=0)
     assert agreeing.p_value <= 0.03  # one shift of sixty changes nothing
-    assert permutation_test([(peak, other)], kind="shift", **test).p_value > 0.3
+    apart = permutation_test([(peak, other)], kind="shift", permutations=999, seed=0)
+    assert apart.p_value > 0.3
 
 
 def test_runs_over_other_frames_are_refused() -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from aoanet import photo, write_cnn, write_files
 from command_line import Run
+from regard.datasets.shapes import photo as scene_photo
 
 
 @pytest.fixture
@@ -118,3 +119,12 @@ def test_a_hostile_infos_file(run: Run, here: Path, model: list[str], cnn: list[
     assert done.code == 1
     assert "os.system, which could run code" in done.err
     assert not (here / "canary").exists()
+
+
+def test_the_miniature_needs_nothing_but_a_photo(run: Run, here: Path) -> None:
+    Image.fromarray(scene_photo(3, (160, 160), (2, 2)).image).save("scene.png")
+    done = run("caption", "scene.png", "--model", "mini-aoanet")
+    assert (done.code, done.err) == (0, "")
+    assert (here / "regard-out" / "scene" / "words.png").is_file()
+    refused = run("caption", "scene.png", "--model", "mini-aoanet", "--grid", "3x3")
+    assert "--grid belongs to --features or --cnn" in refused.err

@@ -1,5 +1,6 @@
 """`regard demo`: every kind of picture."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,16 @@ def test_demo_dvis(run: Run, here: Path) -> None:
     assert Path("dvis/contact_sheet.png").is_file()
     assert Path("dvis/run/videos/frames_instance_0.mp4").is_file()
     assert Path("dvis/run/inference/frames_instance_0_frames.csv").is_file()
+
+
+def test_demo_of_captions(run: Run, here: Path) -> None:
+    done = run("demo", "aoanet")
+    assert (done.code, done.err) == (0, "")
+    caption, words, looks, files = done.out.splitlines()
+    assert re.fullmatch(r"mini-aoanet: a (\w+ ){3}.* a \w+ \w+ \w+", caption)
+    assert words == "100% of the words are true"
+    assert looks == "6 of 6 words for objects look at their own object most"
+    folder = here / "regard-out" / "demo" / "aoanet"
+    assert files == f"{len(list(folder.iterdir()))} files in {folder}"
+    names = {path.name for path in folder.iterdir()}
+    assert {"words.png", "caption.html", "caption.json", "caption.gif"} <= names

@@ -55,3 +55,12 @@ def test_bad_choices_end_in_one_line(run: Run, here: Path) -> None:
         "evaluate", "results.json", "--annotations", "truth.json", "--out", "no/numbers.json"
     )
     assert (done.code, "cannot write 'no/numbers.json'" in done.err) == (1, True)
+
+
+def test_parts_of_predictions_are_swapped(run: Run, here: Path) -> None:
+    put_files()
+    done = run("evaluate", "results.json", "truth.json", "--swaps")
+    assert (done.code, "A: annotated masks" in done.out, "A2" in done.out) == (0, True, False)
+    done = run("evaluate", "results.json", "truth.json", "--against", "results.json")
+    lines = [line.split() for line in done.out.splitlines()]
+    assert [line[-1] for line in lines if line[:1] in (["A2:"], ["B2:"], ["D:"])] == ["+0.0"] * 3

@@ -9,7 +9,6 @@ import pytest
 
 from regard.clips.clip import ClipAttention
 from regard.clips.files import save
-from regard.clips.pictures import draw_instance, outlined
 from regard.errors import RunError
 from regard.runs import RecordedVideo, open_run
 
@@ -70,24 +69,6 @@ def test_saving_again_changes_nothing(found: ClipAttention, folder: Path) -> Non
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     list(save(found, folder, instances=1))
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-
-
-def test_pictures_are_of_one_size_and_differ(saved: RecordedVideo) -> None:
-    pictures = list(draw_instance(saved, 0))
-    assert len({picture.size for picture in pictures}) == 1
-    assert pictures[0].tobytes() != pictures[1].tobytes()
-
-
-def test_the_outline_lies_on_the_masks_edge() -> None:
-    from PIL import Image
-
-    mask = np.zeros((9, 9), bool)
-    mask[2:7, 2:7] = True
-    drawn = np.asarray(outlined(Image.new("RGB", (9, 9), (100, 100, 100)), mask))
-    assert drawn[4, 4].tolist() == [100] * 3
-    assert drawn[2, 4].tolist() == [255] * 3
-    assert drawn[1, 4].tolist() == [20] * 3
-    assert drawn[0, 4].tolist() == [100] * 3
 
 
 def test_a_folder_that_cannot_be_made_is_said(found: ClipAttention, tmp_path: Path) -> None:

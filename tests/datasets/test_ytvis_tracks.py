@@ -125,6 +125,7 @@ def test_hostile_results_are_refused(tmp_path: Path, change: dict[str, Any], wor
     annotated = read_truth(write(tmp_path, truth()))
     with pytest.raises(FormatError, match=words):
         read_results([result(), result() | change], annotated)
+    wrong: Any
     for wrong in ({"results": []}, "rows"):
         path = tmp_path / "results.json"
         path.write_text(json.dumps(wrong))

@@ -161,6 +161,20 @@ def test_layers_share_the_index_of_their_tables() -> None:
     assert len(shared) == 1
 
 
+def kept_alive(calls: Recording) -> int:
+    """Bytes of all memory that a recording holds on to, used or not."""
+    held = (kept for call in calls for kept in call.held)
+    return sum({kept.storage_key: kept.storage_nbytes for kept in held}.values())
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_sam_keeps_no_fused_projection_alive(implementation: str) -> None:
+    model = sam(implementation).eval()
+    with torch.no_grad(), regard.record(model, keep="qk") as calls:
+        model(random(1, 3, 128, 128))
+    assert kept_alive(calls) <= 1.01 * calls.nbytes
+
+
 @pytest.mark.slow
 def test_sam_base_at_full_size_records_within_one_and_a_half_of_q_and_k() -> None:
     model = SamVisionModel(SamVisionConfig(initializer_range=0.02)).eval()
@@ -168,6 +182,7 @@ def test_sam_base_at_full_size_records_within_one_and_a_half_of_q_and_k() -> Non
         model(random(1, 3, 1024, 1024))
     q_and_k = sum(call.scores.q.nbytes + call.scores.k.nbytes for call in calls)  # type: ignore[attr-defined]
     assert calls.nbytes <= 1.5 * q_and_k
+    assert kept_alive(calls) <= 1.5 * q_and_k
     assert max(found.error or 0 for found in calls.verify()) < 1e-5
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 import regard
 from recorded import random
 from regard.errors import NothingRecorded
+from regard.intercept.recorder import Keep
 
 
 class Mixer(nn.Module):
@@ -58,6 +59,45 @@ def test_layers_without_weights_say_what_they_are(name: str) -> None:
 @pytest.mark.parametrize("name", ["Mlp", "Mixer", "PatchEmbeddings", "ConvNextLayer"])
 def test_other_layers_are_not_listed(name: str) -> None:
     model = Block(name)
+    with regard.record(model) as recording:
+        model(random(1, 5, 8))
+    assert recording.unrecorded == []
+
+
+class OptionalContext(nn.Module):
+    """Attends to itself, then to a context that may be empty, fused or written out."""
+
+    def __init__(self, fused: bool) -> None:
+        super().__init__()
+        self.cross = nn.Module()
+        self.cross.forward = self.fused if fused else self.written  # type: ignore[method-assign]
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        y: Tensor = self.cross(F.scaled_dot_product_attention(x, x, x), context)
+        return y
+
+    def fused(self, x: Tensor, context: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(x, context, context)
+
+    def written(self, x: Tensor, context: Tensor) -> Tensor:
+        return (x @ context.mT).softmax(-1) @ context
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("keep", ["auto", "qk", "weights"])
+def test_attention_to_nothing_is_listed_and_has_no_record(fused: bool, keep: Keep) -> None:
+    model = OptionalContext(fused)
+    with regard.record(model, keep=keep) as recording:
+        model(random(1, 5, 8), random(1, 0, 8))
+    assert recording.layers == [""]
+    (item,) = recording.unrecorded
+    assert item.layer == "cross"
+    assert item.reason.startswith("it attended to nothing")
+    assert item.reason.endswith("5 queries, 0 keys")
+
+
+def test_gates_that_do_not_call_themselves_attention_are_not_listed() -> None:
+    model = Block("SqueezeExcitation")
     with regard.record(model) as recording:
         model(random(1, 5, 8))
     assert recording.unrecorded == []

@@ -13,6 +13,7 @@ from layouts.settings import (
     DETR,
     IMAGE,
     LLAMA,
+    PERSIMMON,
     SIZE_HW,
     SQUARE,
     SQUARE_HW,
@@ -20,6 +21,8 @@ from layouts.settings import (
     TEXT,
     WIDE,
 )
+from regard.zoo import named
+from regard.zoo.entry import settle
 
 Inputs = Callable[[Tensor], dict[str, Any]]
 Built = tuple[nn.Module, Tensor, Inputs]
@@ -36,6 +39,8 @@ class Row:
         corner: The coarsest stride of tokens that look from the first pixel of their cells
             outwards, as overlapping convolutions do: the one pixel there is made bright.
             0: a square inside the cell is.
+        last: Whether they look at the last pixel of their cells instead, as convolutions do that
+            are padded on one side only.
         side: Side of the bright square, in pixels.
         unplaced: Ends of paths of layers that have no layout.
         picture_axis: Axis of the pixels along which pictures (frames, crops) follow each other.
@@ -47,6 +52,7 @@ class Row:
     build: Callable[[], Built]
     placed: int
     corner: int = 0
+    last: bool = False
     side: int = 2
     unplaced: Sequence[str] = ()
     skip: Sequence[str] = ()
@@ -84,15 +90,36 @@ def model(
         settings = getattr(hf, f"{name}Config")(**config)
         torch.manual_seed(0)
         made = getattr(hf, f"{name}{ending}")(settings).eval()
-        with torch.no_grad():
-            for parameter_name, parameter in made.named_parameters():
-                if quiet and re.search(quiet, parameter_name):
-                    parameter *= 0.02
+        hush(made, quiet)
         if focused:
             focus(made)
         return made, pixels(*leading, size_hw=size_hw), lambda p: {given: p, **inputs}
 
     return build
+
+
+@torch.no_grad()
+def hush(network: nn.Module, names: str) -> None:
+    """Make parameters of these names small."""
+    for name, parameter in network.named_parameters():
+        if names and re.search(names, name):
+            parameter *= 0.02
+
+
+def part(network: nn.Module) -> None:
+    """Take group norms out."""
+    for module in network.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.GroupNorm):
+                setattr(module, name, nn.Identity())
+
+
+@torch.no_grad()
+def begin(network: nn.Module) -> None:
+    """Give projections that begin at zero random weights."""
+    for parameter in network.parameters():
+        if parameter.dim() == 2 and not parameter.any():
+            parameter.normal_(std=0.1)
 
 
 @torch.no_grad()
@@ -138,10 +165,7 @@ def speaker(
         )
         torch.manual_seed(0)
         made = getattr(hf, f"{name}{ending}")(config).eval()
-        with torch.no_grad():
-            for parameter in made.parameters():
-                if parameter.dim() == 2 and not parameter.any():  # projections that begin at zero
-                    parameter.normal_(std=0.1)
+        begin(made)
         more = {"input_ids": ids, **(inputs or {})}
         return made, pixels(*leading, size_hw=size_hw), lambda p: {"pixel_values": p, **more}
 
@@ -158,7 +182,9 @@ def merge_blocks(pictures: Tensor, *, patch: int = 8, merge: int = 2, times: int
     return flat.reshape(len(flat), -1)
 
 
-def qwen(name: str, vision: dict[str, Any], text: dict[str, Any]) -> Callable[[], Built]:
+def qwen(
+    name: str, vision: dict[str, Any], text: dict[str, Any], quiet: str = ""
+) -> Callable[[], Built]:
     """A language model of the Qwen-VL kind, with two pictures of 48 x 80 pixels."""
 
     def build() -> Built:
@@ -167,6 +193,7 @@ def qwen(name: str, vision: dict[str, Any], text: dict[str, Any]) -> Callable[[]
         )
         torch.manual_seed(0)
         made = getattr(hf, f"{name}Model")(config).eval()
+        hush(made, quiet)
         thw = torch.tensor([[1, 6, 10], [1, 6, 10]])
         ids = prompt(15, 15)
         more = {"input_ids": ids, "image_grid_thw": thw}
@@ -391,3 +418,77 @@ def davit() -> nn.Module:
     )
     network: nn.Module = florence2.Florence2VisionBackbone(config)
     return focused(network)
+
+
+def of_zoo(
+    name: str,
+    *leading: int,
+    size_hw: tuple[int, int] = (96, 160),
+    channels: int = 3,
+    given: str = "pixel_values",
+    quiet: str = "",
+    apart: bool = False,
+    **more: Any,
+) -> Callable[[], Built]:
+    """A model of the zoo with other pictures, under the name by which it takes them.
+
+    `apart` takes group norms out, which mix all places of a map.
+    """
+
+    def build() -> Built:
+        torch.manual_seed(0)
+        network, inputs = named(name).make()
+        assert isinstance(inputs, dict)
+        rest = {**inputs, **more}
+        begin(network)
+        focus(network)
+        if apart:
+            part(network)
+        made = pixels(*leading, size_hw=size_hw, channels=channels)
+        settle(network.eval(), {**rest, given: made})
+        hush(network, quiet)
+        return network, made, lambda p: {**rest, given: p}
+
+    return build
+
+
+def fuyu() -> nn.Module:
+    config = hf.FuyuConfig(
+        image_size=48, patch_size=8, image_token_id=IMAGE, text_config={**LLAMA, **PERSIMMON}
+    )
+    network: nn.Module = hf.FuyuModel(config)
+    return network
+
+
+def broken_rows(pictures: Tensor) -> dict[str, Any]:
+    """Fuyu's patches, and placeholders for them with a line break after each row."""
+    rows = patch_rows(pictures)
+    row = [IMAGE] * (pictures.shape[-1] // 8) + [9]
+    flat = torch.tensor([[3, *row * (pictures.shape[-2] // 8), 4, 5]])
+    return {"input_ids": flat, "pixel_values": rows}
+
+
+def packing(name: str) -> Callable[[], Built]:
+    """A model that takes 2 x 2 latents of 8 x 8 pixels as one token, and is told their places."""
+
+    def build() -> Built:
+        torch.manual_seed(0)
+        network, inputs = named(name).make()
+        assert isinstance(inputs, dict)
+        rows, columns = 4, 6
+        places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).float()
+        if "img_ids" in inputs:
+            ids = torch.zeros(len(places), inputs["img_ids"].shape[1])
+            ids[:, 1:3] = places
+            inputs["img_ids"] = ids
+        else:
+            inputs["img_shapes"] = [(1, rows, columns)]
+
+        def given(pictures: Tensor) -> dict[str, Any]:
+            latents = nn.functional.avg_pool2d(pictures, 8)
+            packed = nn.functional.pixel_unshuffle(latents, 2).flatten(2).transpose(1, 2)
+            return {**inputs, "hidden_states": packed}
+
+        return network.eval(), pixels(size_hw=(rows * 16, columns * 16), channels=2), given
+
+    return build

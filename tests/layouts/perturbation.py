@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 
 import regard
-from regard import Attention, DotProductAttention, Recording
+from regard import (
+    Attention,
+    DeformableAttention,
+    DotProductAttention,
+    ExplicitAttention,
+    Recording,
+)
+from regard.sample import everything_is_sampled
 from regard.scores import MOVING, Part, Scores, apply, product_shape
 from regard.stitched import StitchedAttention
 
@@ -17,7 +24,7 @@ BRIGHT = 30.0
 def run(model: nn.Module, inputs: Mapping[str, Any]) -> Recording:
     """The recording of one pass, with the same random numbers each time."""
     torch.manual_seed(0)
-    with torch.no_grad(), regard.record(model, keep="qk") as recording:
+    with torch.no_grad(), everything_is_sampled(), regard.record(model, keep="qk") as recording:
         model(**inputs)
     return recording
 
@@ -38,6 +45,11 @@ def change(before: Attention, after: Attention, axis: str) -> Tensor:
     if isinstance(before, StitchedAttention):
         assert isinstance(after, StitchedAttention)
         return _stitched_change(before, after, axis)
+    if isinstance(before, DeformableAttention):
+        assert isinstance(after, DeformableAttention)
+        return _deformable_change(before, after, axis)
+    if isinstance(before, ExplicitAttention):
+        return _weights_change(before, after, axis)
     assert isinstance(before, DotProductAttention)
     assert isinstance(after, DotProductAttention)
     moved = _operand(after.scores, axis) - _operand(before.scores, axis)
@@ -51,6 +63,27 @@ def change(before: Attention, after: Attention, axis: str) -> Tensor:
             scores = apply(step, scores, Part())
     whole: Tensor = scores.reshape(batch, heads, queries, keys)
     return whole.mean(1).mean(1 if axis == "keys" else 2)
+
+
+def _deformable_change(
+    before: DeformableAttention, after: DeformableAttention, axis: str
+) -> Tensor:
+    """Queries say where to look and how much; of keys there are only the values."""
+    if axis == "keys":
+        assert before.sample is not None
+        assert after.sample is not None
+        values = after.sample.values.get() - before.sample.values.get()
+        return values.norm(dim=-1).mean(1)
+    old, new = before.points(), after.points()
+    moved = (new.xy - old.xy).norm(dim=-1) + (new.weights - old.weights).abs()
+    return moved.sum(-1).mean(1)
+
+
+def _weights_change(before: Attention, after: Attention, axis: str) -> Tensor:
+    """How much scores changed, read from the weights: their logarithms, up to one sum a row."""
+    moved = after.weights().log() - before.weights().log()
+    moved = (moved - moved.median(-1, keepdim=True).values).abs()
+    return moved.mean(1).mean(1 if axis == "keys" else 2)
 
 
 def _stitched_change(before: StitchedAttention, after: StitchedAttention, axis: str) -> Tensor:

@@ -1,21 +1,27 @@
 """One line for each way in which tokens lie."""
 
+from typing import Any
+
 import torch
 
 from layouts.models import (
     Row,
     any_resolution,
     blip_2,
+    broken_rows,
     captioner,
     davit,
     decoding,
     depth_anything,
     detr,
+    fuyu,
     given,
     hidden,
     llava_next,
     model,
     naflex,
+    of_zoo,
+    packing,
     patched,
     perceiver,
     pixelwise,
@@ -29,17 +35,22 @@ from layouts.models import (
     wrapped,
 )
 from layouts.settings import (
+    AUTOENCODED,
     BLIP,
     CLIP,
     CLIP_TOWER,
     CVT,
     DEPTH_PRO,
     EOMT,
+    FRAMES_FIRST,
     GEMMA,
     GEMMA3,
+    GLM4V,
+    GLM_TEXT,
     HALF,
     HIERA,
     IDEFICS3,
+    IMAGE_LATENTS,
     INTERN,
     JOINT,
     LEVIT,
@@ -56,6 +67,7 @@ from layouts.settings import (
     QWEN2,
     QWEN3,
     QWEN25,
+    QWEN35_TEXT,
     QWEN_TEXT,
     RADIO,
     RF_DETR,
@@ -74,7 +86,9 @@ from layouts.settings import (
     TEXT,
     THREE,
     TILES,
+    UNET_LATENTS,
     VIDEO,
+    VIDEO_LATENTS,
     VITDET,
     VJEPA,
     WIDE,
@@ -179,9 +193,8 @@ VIDEOS = [
     Row(
         "vjepa2",
         model("VJEPA2", VJEPA, *CLIP, size_hw=SQUARE_HW, given="pixel_values_videos"),
-        4,
+        6,
         picture_axis=1,
-        unplaced=("attention",),
     ),
     Row("x_clip", model("XCLIPVision", VIDEO, 4, size_hw=SQUARE_HW), 4, picture_axis=0),
 ]
@@ -286,4 +299,125 @@ MORE = [
     ),
     Row("perceiver", wrapped(perceiver, pixelwise, size_hw=(16, 16)), 1, side=1),
 ]
-ROWS = [*GRIDS, *WINDOWS, *PYRAMIDS, *VIDEOS, *SPEAKERS, *RAGGED, *PAIRS, *MORE]
+MIXING = r"out_proj|o_proj|output_proj|fc2|linear2|down_proj|to_out|net\.2"
+TOP_DOWN = MIXING + "|lateral"  # coarse cells would change blocks of fine ones
+GROUNDED: dict[str, Any] = {"size_hw": (128, 192), "quiet": MIXING}
+DETECTORS = [
+    Row("dab_detr", of_zoo("dab_detr", quiet=MIXING), 4, corner=32),
+    Row("detr segmentation", of_zoo("detr segmentation", quiet=MIXING), 5, corner=32),
+    Row("deformable_detr", of_zoo("deformable_detr", quiet=MIXING), 4, corner=64),
+    Row("rt_detr", of_zoo("rt_detr"), 4, corner=32),
+    Row("rt_detr_v2", of_zoo("rt_detr_v2"), 4, corner=32),
+    Row("rt_detr_v2 discrete", of_zoo("rt_detr_v2 discrete"), 4, corner=32),
+    Row("d_fine", of_zoo("d_fine", quiet=TOP_DOWN), 4, corner=32),
+    Row("deimv2", of_zoo("deimv2", quiet=TOP_DOWN), 4, corner=32),
+    Row("pp_doclayout_v3", of_zoo("pp_doclayout_v3", quiet=MIXING), 4, corner=32),
+    Row("lw_detr, all", of_zoo("lw_detr", size_hw=(64, 64)), 8),
+    Row("rf_detr, all", of_zoo("rf_detr", size_hw=(64, 64)), 8),
+    Row("grounding_dino", of_zoo("grounding_dino", **GROUNDED), 13, corner=64),
+    Row(
+        "mm_grounding_dino",
+        of_zoo("mm_grounding_dino", **GROUNDED),
+        13,
+        corner=64,
+    ),
+]
+SEGMENTERS = [
+    Row("maskformer", of_zoo("maskformer"), 10, corner=32),
+    Row("mask2former", of_zoo("mask2former", quiet=MIXING), 12, corner=32),
+    Row("mask2former resnet", of_zoo("mask2former resnet", quiet=MIXING), 4, corner=32),
+    Row("oneformer", of_zoo("oneformer", quiet=MIXING), 13, corner=32),
+    Row("eomt_dinov3", of_zoo("eomt_dinov3", size_hw=(64, 64)), 6),
+    Row("sam, all", of_zoo("sam", size_hw=(64, 64)), 9),
+    Row("sam_hq, all", of_zoo("sam_hq", size_hw=(64, 64)), 9),
+    Row("sam2, all", of_zoo("sam2", size_hw=(64, 64)), 15, corner=32),
+    Row("sam3, all", of_zoo("sam3", size_hw=(112, 112)), 9),
+    Row("seggpt", of_zoo("seggpt", size_hw=(32, 64)), 4),
+    Row("groupvit", of_zoo("groupvit", size_hw=(64, 64)), 3, skip=("*.assign",)),
+]
+SIDE = (64, 64)
+SPOKEN = [
+    Row(
+        "mobilevitv2",
+        of_zoo("mobilevitv2", size_hw=(128, 192), apart=True, quiet="out_proj"),
+        *(2, 64),
+        # the one sum of the layer before moves all places
+        skip=("*.transformer.layer.[123]", "encoder.layer.4"),
+    ),
+    Row("phi4 vision", of_zoo("phi4_multimodal_vision", size_hw=SIDE), 5),
+    Row("tipsv2", of_zoo("tipsv2_vision", size_hw=SIDE), 4),
+    Row("janus", of_zoo("janus_vision", size_hw=SIDE), 4),
+    Row("aimv2, both", of_zoo("aimv2", size_hw=SIDE), 5),
+    Row("zoedepth", of_zoo("zoedepth", size_hw=SIDE), 8),
+    Row("mgp_str", of_zoo("mgp_str", size_hw=(32, 64)), 7),
+    Row(
+        "x_clip, prompts",  # they look at the mean of all frames
+        of_zoo("x_clip", 1, 4, size_hw=SIDE),
+        2,
+        skip=("vision_model",),
+    ),
+    Row("flava, all", of_zoo("flava", size_hw=SIDE), 8),
+    Row("bridgetower", of_zoo("bridgetower", size_hw=SIDE), 12),
+    Row("instructblip", of_zoo("instructblip", size_hw=SIDE), 6),
+    Row("kosmos-2", of_zoo("kosmos2", size_hw=SIDE), 5),
+    Row("idefics2", of_zoo("idefics2", 1, 1, size_hw=SIDE), 5),
+    Row("aria", of_zoo("aria", size_hw=SIDE), 5),
+    Row("got_ocr2", of_zoo("got_ocr2", size_hw=SIDE), 8),
+    Row("glm4v", qwen("Glm4v", GLM4V, GLM_TEXT, quiet=MIXING + "|post_"), 8, picture_axis=0),
+    Row("qwen3_5", qwen("Qwen3_5", QWEN3, QWEN35_TEXT), 6, picture_axis=0),
+    Row("fuyu", wrapped(fuyu, broken_rows), 4),
+    Row(
+        "chameleon",
+        of_zoo("chameleon", size_hw=(16, 16), apart=True, quiet="proj_out"),
+        *(4, 8),
+        last=True,
+        side=1,
+        skip=("model.layers",),  # codes are discrete: a bright place may keep its own
+    ),
+    Row("udop", of_zoo("udop", size_hw=SIDE), 6),
+    Row("shieldgemma2", of_zoo("shieldgemma2", size_hw=SIDE, quiet=MIXING), 8),
+]
+FRAMES: dict[str, Any] = {"corner": 2, "picture_axis": 2}
+LATENTS = [
+    Row(
+        "unet",
+        of_zoo("unet 2d condition", **UNET_LATENTS),
+        *(6, 2),
+        side=1,
+        skip=("up_blocks",),  # every cell of the map below is four of these
+    ),
+    Row("controlnet", of_zoo("controlnet", **UNET_LATENTS), 6, corner=2, side=1),
+    Row("autoencoder", of_zoo("autoencoder kl", **AUTOENCODED), 4, corner=2, last=True, side=1),
+    Row("sd3", of_zoo("sd3", **IMAGE_LATENTS), 4, corner=2),
+    Row("sd3.5", of_zoo("sd3.5 dual attention", **IMAGE_LATENTS), 6, corner=2),
+    Row("pixart", of_zoo("pixart", **IMAGE_LATENTS), 3, corner=2),
+    Row("dit", of_zoo("dit", **IMAGE_LATENTS), 2, corner=2),
+    Row("hunyuan dit", of_zoo("hunyuan dit", **IMAGE_LATENTS), 6, corner=2),
+    Row("auraflow", of_zoo("auraflow", **IMAGE_LATENTS), 4, corner=2),
+    Row("lumina2", of_zoo("lumina2", **IMAGE_LATENTS), 6, corner=2),
+    Row("cogview4", of_zoo("cogview4", **IMAGE_LATENTS), 2, corner=2),
+    Row("sana", of_zoo("sana", **IMAGE_LATENTS), 1, corner=2, side=1),
+    Row("flux", packing("flux"), 4),
+    Row("flux2", packing("flux2"), 4),
+    Row("chroma", packing("chroma"), 4),
+    Row("qwen image", packing("qwen image"), 2),
+    Row("wan", of_zoo("wan", 1, 4, **VIDEO_LATENTS), 3, **FRAMES),
+    Row("allegro", of_zoo("allegro", 1, 4, **VIDEO_LATENTS), 3, **FRAMES),
+    Row("hunyuan video", of_zoo("hunyuan video", 1, 4, **VIDEO_LATENTS), 4, **FRAMES),
+    Row("mochi", of_zoo("mochi", 1, 4, **VIDEO_LATENTS), 2, **FRAMES),
+    Row("cogvideox", of_zoo("cogvideox", 1, 2, **FRAMES_FIRST), 2, corner=2, picture_axis=1),
+]
+ROWS = [
+    *GRIDS,
+    *WINDOWS,
+    *PYRAMIDS,
+    *VIDEOS,
+    *SPEAKERS,
+    *RAGGED,
+    *PAIRS,
+    *MORE,
+    *DETECTORS,
+    *SEGMENTERS,
+    *SPOKEN,
+    *LATENTS,
+]

@@ -163,3 +163,17 @@ EOMT: dict[str, Any] = {
 }
 PIXTRAL: dict[str, Any] = {**SQUARE, "image_size": 96, "head_dim": 8, "model_type": "pixtral"}
 SIZES: dict[str, Any] = {"image_sizes": torch.tensor([[48, 80]])}
+GLM4V: dict[str, Any] = {**QWEN2, "image_size": 64, "out_hidden_size": 32, "intermediate_size": 32}
+GLM_TEXT = QWEN_TEXT | {"rope_parameters": ROPE | {"partial_rotary_factor": 1.0}}
+IMAGE_LATENTS: dict[str, Any] = {"size_hw": (16, 16), "channels": 4, "given": "hidden_states"}
+VIDEO_LATENTS: dict[str, Any] = {"size_hw": (8, 8), "channels": 2, "given": "hidden_states"}
+PERSIMMON = {"model_type": "persimmon", "partial_rotary_factor": 0.5}
+UNET_LATENTS: dict[str, Any] = {"size_hw": (16, 16), "channels": 4, "given": "sample"}
+UNET_LATENTS |= {"apart": True, "quiet": r"to_out|net\.2|upsamplers"}
+AUTOENCODED: dict[str, Any] = {"size_hw": (32, 48), "given": "sample"}
+FRAMES_FIRST: dict[str, Any] = IMAGE_LATENTS | {"size_hw": (8, 8)}
+QWEN35_TEXT = QWEN_TEXT | {
+    **{"layer_types": ["linear_attention", "full_attention"]},
+    **{f"linear_num_{kind}_heads": 2 for kind in ("key", "value")},
+    **{f"linear_{kind}_head_dim": 8 for kind in ("key", "value")},
+}

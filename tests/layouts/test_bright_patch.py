@@ -6,7 +6,7 @@ from torch import Tensor
 from layouts.models import Row
 from layouts.perturbation import brightened, change, run
 from layouts.rows import ROWS
-from regard import Recording, Tokens
+from regard import PyramidTokens, Recording, Tokens
 from regard.errors import GeometryError
 from regard.layouts.lay_out import lay_out
 from regard.recording import matches
@@ -15,6 +15,7 @@ PLACES = ((0.1, 0.15), (0.93, 0.4), (0.4, 0.9))
 """As parts of width and height."""
 
 
+@pytest.mark.filterwarnings("ignore:.*FluxPosEmbed", "ignore:In CPU autocast")  # of diffusers
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_the_token_that_changes_most_is_the_one_at_the_place(row: Row) -> None:
     model, pixels, inputs = row.build()
@@ -36,7 +37,7 @@ def place(parts: tuple[float, float], pixels: Tensor, row: Row) -> tuple[int, in
     x, y = (
         int(part * side / step) * step for part, side in zip(parts, (width, height), strict=True)
     )
-    start = 0 if row.corner else 1
+    start = (step - 1 if row.last else 0) if row.corner else 1
     return x + start, y + start, x + start + row.side, y + start + row.side
 
 
@@ -52,6 +53,10 @@ def check(
                 continue
             changed = change(before, after, axis)
             x, y = square[0] + 0.5, square[1] + 0.5
+            if isinstance(tokens, PyramidTokens):
+                check_levels(changed[0], tokens, square)
+                checked = checked | {(number, axis)}
+                continue
             for part, index in located(tokens, x, y, picture, row.crops):
                 found = changed[part] if row.crops else changed
                 expected = index if row.crops else part * tokens.count + index
@@ -61,6 +66,19 @@ def check(
                 assert y0 <= square[1] < square[3] <= y1, (before, axis)
                 checked = checked | {(number, axis)}
     return len(checked)
+
+
+def check_levels(changed: Tensor, tokens: PyramidTokens, square: tuple[int, int, int, int]) -> None:
+    """On each level of a pyramid, the cell at the place changes most."""
+    x, y = square[0] + 0.5, square[1] + 0.5
+    for level in range(len(tokens.levels)):
+        expected = tokens.at(x, y, level=level)
+        cells = tokens.level_weights(changed, level).flatten()
+        first = tokens.index(level, 0, 0)
+        assert first + int(cells.argmax()) == expected, level
+        x0, y0, x1, y1 = tokens.box_xyxy(expected)
+        assert x0 <= square[0] < square[2] <= x1
+        assert y0 <= square[1] < square[3] <= y1
 
 
 def located(tokens: Tokens, x: float, y: float, picture: int, crops: bool) -> list[tuple[int, int]]:

@@ -1,6 +1,5 @@
-"""Golden pictures: what was looked at and found good, compared pixel by pixel."""
+"""Golden pictures, and what they are drawn of."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,38 +7,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from golden_pictures import compare_golden
 from regard.render import Picture
 
 GOLDEN = Path(__file__).parent / "golden"
-UPDATE = os.environ.get("REGARD_UPDATE_GOLDEN") == "1"
-
-# Processors and Pillow builds may round a resized or mixed value differently; type comes from the
-# FreeType inside matplotlib. Nothing that a person could see hides in one step of 255.
-TOLERANCE = 1
 
 Golden = Callable[[Picture, str], None]
 
 
 @pytest.fixture
 def golden(tmp_path: Path) -> Golden:
-    """Compare a picture with ``golden/NAME.png``; REGARD_UPDATE_GOLDEN=1 writes it anew."""
+    """Compare a picture with ``golden/NAME.png``."""
 
     def compare(picture: Picture, name: str) -> None:
-        path = GOLDEN / f"{name}.png"
-        if UPDATE:
-            picture.image.save(path, optimize=True)
-        if not path.exists():
-            pytest.fail(f"no {path}; look at the picture and set REGARD_UPDATE_GOLDEN=1")
-        expected = np.asarray(Image.open(path).convert("RGB")).astype(np.int16)
-        found = np.asarray(picture.image).astype(np.int16)
-        picture.image.save(tmp_path / "actual.png")
-        assert found.shape == expected.shape, f"another size; see {tmp_path}/actual.png"
-        difference = np.abs(found - expected)
-        Image.fromarray(np.minimum(difference * 8, 255).astype(np.uint8)).save(
-            tmp_path / "difference.png"
-        )
-        off = int((difference > TOLERANCE).any(axis=2).sum())
-        assert off == 0, f"{off} pixels differ; see actual.png and difference.png in {tmp_path}"
+        compare_golden(picture, GOLDEN / f"{name}.png", tmp_path)
 
     return compare
 

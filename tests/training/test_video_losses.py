@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from training.video_losses import Objects, class_loss, mask_losses, match, pairs
 
 

@@ -2,13 +2,13 @@
 
 import torch
 from torch import Tensor
-from training.video_losses import Objects, pairs
-from training.video_network import CHANNELS, QUERIES, build
-from training.video_tracker import ROOM, SegmentedFrame
 
 from regard.models.dvis_daq.slots import SlotAttention
 from regard.models.dvis_daq.tracks import Track
 from training import video_tracker
+from training.video_losses import Objects, pairs
+from training.video_network import CHANNELS, QUERIES, build
+from training.video_tracker import ROOM, SegmentedFrame
 
 TOLERANCE = 1e-5  # float32: sums over 16 keys in another order
 

@@ -136,7 +136,7 @@ def _permuted(
 def _scaled(weights: Floats) -> Floats:
     """Rows to 1 in sum; one that is zero (all weight went to the other) stays so."""
     total = weights.sum(-1, keepdims=True)
-    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return np.asarray(np.divide(weights, total, out=np.zeros_like(weights), where=total > 0))
 
 
 def _divergence(a: Floats, b: Floats) -> Floats:

@@ -331,7 +331,7 @@ def caption(
     photo: str | os.PathLike[str] | Image.Image,
     *,
     model: Captioner,
-    features: Features | StoredFeatures | Extract,
+    features: Features | StoredFeatures | Extract | None = None,
     decoding: Decoding | None = None,
     best: int = 1,
     head: int | None = None,
@@ -343,7 +343,7 @@ def caption(
         photo: An image file, or a PIL image (not with stored features, which go by its name).
         model: What `load_captioner` gave.
         features: What the model sees of the photo: `Features`, stored ones, or a function from
-            photo to features, such as what `load_cnn` gave.
+            photo to features, such as what `load_cnn` gave. None: the CNN that came with the model.
         decoding: How captions are chosen; by default two beams.
         best: How many captions, at most; beams give as many as there are beams.
         head: The head that is shown; None for the mean.
@@ -356,6 +356,12 @@ def caption(
         SelectionError: No such head.
     """
     upright = upright_rgb(photo) if isinstance(photo, Image.Image) else read_image(photo)
+    features = model.cnn if features is None else features
+    if features is None:
+        raise GeometryError(
+            f"model {model.name!r} takes features, not pixels, and came without a CNN: give "
+            "features, such as StoredFeatures or load_cnn"
+        )
     if isinstance(features, Features):
         found = features
     elif isinstance(features, StoredFeatures):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from regard import __version__
+from regard.cli.analyse import analyse
 from regard.cli.caption import caption
 from regard.cli.check import check
 from regard.cli.demo import demo
@@ -22,6 +23,8 @@ from regard.cli.image import image
 from regard.cli.layers import layers
 from regard.cli.models import models
 from regard.cli.panoptic import panoptic
+from regard.cli.plot import plot
+from regard.cli.render import render
 from regard.cli.run import run
 from regard.cli.scramble import scramble, unscramble
 from regard.cli.summarize import summarize
@@ -49,6 +52,9 @@ app.command(generate, usage="Usage: regard generate --parts N --model DIR [OPTIO
 app.command(video, usage="Usage: regard video --model MODEL [OPTIONS] CLIP...")
 app.command(run, usage="Usage: regard run DATASET.json --model MODEL --out RUN [OPTIONS]")
 app.command(summarize, usage="Usage: regard summarize RUN [OPTIONS]")
+app.command(plot, usage="Usage: regard plot RUN KIND [OPTIONS]")
+app.command(render, usage="Usage: regard render RUN [OPTIONS]")
+app.command(analyse, usage="Usage: regard analyse RUN [OPTIONS]")
 for command in (check, export, scramble, unscramble, layers, models, demo, evaluate, zoo):
     app.command(command)
 

@@ -57,7 +57,7 @@ def caption(
     /,
     *,
     model: Path,
-    infos: Path,
+    infos: Path | None = None,
     features: Path | None = None,
     boxes: Path | None = None,
     image_features: Path | None = None,
@@ -87,9 +87,10 @@ def caption(
     photos
         Image files.
     model
-        Checkpoint of a training run: model.pth, or its tensors as safetensors.
+        Checkpoint of a training run: model.pth, or its tensors as safetensors. Or "mini-aoanet", a
+        small one for generated scenes that is shipped with regard and needs nothing else.
     infos
-        The infos_ID.pkl from beside it.
+        The infos_ID.pkl from beside a checkpoint.
     features
         Features extracted before: a folder of ID.npz or ID.npy, an .lmdb, or the original .tsv. ID
         is the photo's name, or the number at its end.
@@ -130,11 +131,7 @@ def caption(
         Where the model runs.
     """
     require_folder(out)
-    if (features is None) == (cnn is None):
-        raise SelectionError(
-            "an AoANet takes features, not pixels: give --features (and --boxes) with what was "
-            "extracted before, or --cnn with the network to extract them"
-        )
+    _require_source(features, cnn, own=infos is None)
     from regard.captions.attention import caption as look_at
     from regard.models.aoanet import Decoding, load_captioner
     from regard.render import Look
@@ -170,6 +167,15 @@ def caption(
     return 1 if failed else 0
 
 
+def _require_source(features: Path | None, cnn: Path | None, *, own: bool) -> None:
+    """Refuse two sources of features; or none, unless the model may have its own."""
+    if (features is None) == (cnn is None) and not (own and cnn is None):
+        raise SelectionError(
+            "an AoANet takes features, not pixels: give --features (and --boxes) with what was "
+            "extracted before, or --cnn with the network to extract them"
+        )
+
+
 def _source(
     features: Path | None,
     boxes: Path | None,
@@ -177,15 +183,19 @@ def _source(
     cnn: Path | None,
     grid: str | None,
     device: str,
-) -> "StoredFeatures | GridCnn":
+) -> "StoredFeatures | GridCnn | None":
+    """Where features come from; None for the model's own CNN."""
     from regard.models.aoanet import StoredFeatures, load_cnn
 
     grid_hw = None if grid is None else parse_grid(grid)
-    if cnn is None:
-        assert features is not None
+    if features is not None:
         return StoredFeatures(features, boxes, image_features, grid_hw)
     if boxes is not None:
-        raise SelectionError("--boxes belongs to --features; the cells of --cnn need none")
+        raise SelectionError("--boxes belongs to --features; the cells of a CNN need none")
+    if cnn is None:
+        if grid is not None:
+            raise SelectionError("--grid belongs to --features or --cnn; the model has its own")
+        return None
     network = load_cnn(cnn, device=device)
     network.grid_hw = grid_hw or network.grid_hw
     return network

@@ -8,7 +8,7 @@ from regard.cli.folders import require_folder
 
 
 def demo(
-    system: Literal["photo", "dvis"] = "photo",
+    system: Literal["photo", "dvis", "aoanet"] = "photo",
     /,
     *,
     out: Path | None = None,
@@ -21,7 +21,7 @@ def demo(
     system
         "photo": a real DINOv2 on a portrait of Grace Hopper that comes with matplotlib (US Navy,
         public domain). "dvis": mini-dvis-daq on a generated clip in which objects hide one another,
-        leave and come back.
+        leave and come back. "aoanet": mini-aoanet captions a generated scene.
     out
         Folder for the pictures; by default regard-out/demo/SYSTEM.
     device

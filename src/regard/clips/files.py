@@ -3,16 +3,20 @@
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from regard.clips.clip import ClipAttention
-from regard.clips.pictures import draw_instance
+from regard.figures.film import FilmLook, film
+from regard.figures.subject import choose
 from regard.file_names import safe_name
 from regard.media.animation import mp4_bytes
 from regard.media.frame_files import FrameFiles
 from regard.media.video_file import VideoFile
+from regard.render.look import Look
 from regard.runs.about import About, class_categories, relative_source, weights_sha256
 from regard.runs.folder import RunFolder
 from regard.runs.job import finish_video, part_writer
@@ -39,7 +43,7 @@ def save(
         folder: Where to; it is made. Clips run in the same way can share it.
         instances: How many of the best instances get pictures.
         cmap: A matplotlib colour map.
-        options: As for `RecordedVideo.heat`.
+        options: ``layers``, ``temporal``, and what `TrackAttention.cell_weights` takes.
 
     Raises:
         RunError: The folder cannot be made or written to, or holds another run; what is in it is
@@ -70,7 +74,7 @@ def draw_pictures(
         name: The video.
         instances: How many of the best instances.
         cmap: A matplotlib colour map.
-        options: As for `RecordedVideo.heat`.
+        options: ``layers``, ``temporal``, and what `TrackAttention.cell_weights` takes.
 
     Raises:
         MediaError: The frames are not there any more.
@@ -94,8 +98,22 @@ def _pictures(
     for index in range(min(instances, len(video.instances))):
         if video.refiner_layers:
             yield f"inference/{video.id}_instance_{index}_frames.csv", importance_csv(video, index)
-        frames = draw_instance(video, index, cmap=cmap, **options)
+        frames = _film(video, index, cmap, **options)
         yield f"videos/{video.id}_instance_{index}.mp4", mp4_bytes(frames, rate)
+
+
+def _film(
+    video: RecordedVideo,
+    index: int,
+    cmap: str,
+    *,
+    layers: Sequence[int] | None = None,
+    temporal: bool = False,
+    **options: Any,
+) -> Iterator[Image.Image]:
+    (subject,) = choose(video, instances=[index], **options)
+    scaling = "temporal_across_frames" if temporal else "across_frames"
+    return film(subject, video.frames(), layers, FilmLook(scaling=scaling, look=Look(cmap=cmap)))
 
 
 def importance_csv(video: RecordedVideo, index: int) -> bytes:

@@ -47,7 +47,7 @@ class MaskRuns:
         first = np.maximum(run, 0)
         length = self.ends[first] - self.starts[first]
         within = np.clip(places - self.starts[first], 0, length)
-        return np.where(run < 0, 0, self._before_runs[first] + within)
+        return np.asarray(np.where(run < 0, 0, self._before_runs[first] + within))
 
     def shared_px(self, other: "MaskRuns") -> int:
         """Pixels that two masks of one size have in common; exact."""
@@ -56,7 +56,7 @@ class MaskRuns:
     @cached_property
     def _before_runs(self) -> Places:
         lengths = self.ends - self.starts
-        return np.cumsum(lengths) - lengths
+        return np.asarray(np.cumsum(lengths) - lengths)
 
 
 def read_runs(stored: Any, size_hw: tuple[int, int] | None = None) -> MaskRuns:

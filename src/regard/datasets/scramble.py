@@ -47,11 +47,12 @@ def scrambled(content: Mapping[str, Any], seed: int) -> dict[str, Any]:
     Raises:
         FormatError: It is no YTVIS data set, has ids that are no numbers, or is scrambled already.
     """
-    if any("frame_order" in video for video in content.get("videos", ())):
+    videos = _videos(content)
+    if any("frame_order" in video for video in videos):
         raise FormatError("these videos are scrambled already; scramble the original data set")
     orders = {
         video["id"]: frame_order(len(video["file_names"]), seed + _number(video["id"]))
-        for video in _videos(content)
+        for video in videos
     }
     return _reordered(content, orders, {id_: {"frame_order": o} for id_, o in orders.items()})
 
@@ -156,14 +157,14 @@ def _row(row: Mapping[str, Any], orders: Mapping[Any, list[int]], what: str) -> 
 
 
 def _videos(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    videos = content.get("videos") if isinstance(content, Mapping) else None
+    videos: Any = content.get("videos")
     whole = isinstance(videos, list) and all(
         isinstance(video, dict) and "id" in video and isinstance(video.get("file_names"), list)
         for video in videos
     )
     if not whole or not videos:
         raise FormatError("no YTVIS data set: expected videos with id and file_names")
-    return videos
+    return list(videos)
 
 
 def _number(value: Any) -> int:

@@ -22,6 +22,8 @@ from regard.recording import Recording, matches
 from regard.sample import OutputSample
 from regard.scores import Scores
 
+NOTHING_TO_WEIGH = "it attended to nothing, so there are no weights"
+
 T = TypeVar("T")
 Keep = Literal["auto", "qk", "weights"]
 Shape = tuple[int, int, int, int]
@@ -94,8 +96,8 @@ class Recorder:
         sample: OutputSample | None,
         notes: tuple[str, ...] = (),
         backward: Backward | None = None,
-    ) -> Attention:
-        """Record one call of the running module, and give it.
+    ) -> Attention | None:
+        """Record one call of the running module, and give it; None if it has no weights at all.
 
         Args:
             shape: (batch, heads, queries, keys).
@@ -105,6 +107,9 @@ class Recorder:
             notes: What a reader of the record must know.
             backward: V, and the gradient of the output to come.
         """
+        if 0 in shape:
+            self.miss(f"{NOTHING_TO_WEIGH}: {shape[2]} queries, {shape[3]} keys")
+            return None
         channels = scores is not None and are_channels(self.stack.top, shape, scores.q.get())
         notes = (*notes, CHANNELS) if channels else notes
         call: Attention

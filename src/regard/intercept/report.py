@@ -36,7 +36,7 @@ WITHOUT_WEIGHTS = (
     ),
     (
         re.compile(
-            r"squeeze|efficient_?channel|cbam|selective_?kernel|split_?att",
+            r"efficient_?channel|cbam|selective_?kernel|split_?att",
             re.IGNORECASE,
         ),
         "a gate: features are scaled, none are averaged: no attention weights exist",

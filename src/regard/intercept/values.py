@@ -92,7 +92,7 @@ class ValueProducts:
         if trace.fate is not None:
             trace.fate.met_values = True
         call = self._record(_Meeting(trace, c, labels, query, key), out, shaped)
-        if trace.q is None:
+        if trace.q is None and call is not None:
             place, made = storage_key(out), shaped(out)
             gone = ref(out, lambda _: self._summaries.pop(place, None))
             axis = c.out_labels.index(query) - len(c.out_labels)
@@ -100,7 +100,7 @@ class ValueProducts:
             self._summaries[place] = _Summary(gone, axis, rows, call)
         return call
 
-    def _record(self, m: "_Meeting", out: Tensor, shaped: Shaped) -> Attention:
+    def _record(self, m: "_Meeting", out: Tensor, shaped: Shaped) -> Attention | None:
         trace, n = m.trace, len(m.labels)
         heads = self._recorder.stack.head_count()
         arranged = Arrangement.of([m.sizes[x] for x in m.leading], heads)

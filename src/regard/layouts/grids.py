@@ -24,6 +24,8 @@ class Raster:
         more: What further ones are called, numbered; "" if there are none.
         suffix: What the tokens after the patches are called, numbered.
         suffix_count: Setting that says how many these are; "" for one, called by its name alone.
+        rest: What the tokens after the patches are called, numbered, if there are as many as are
+            left over.
         padding_px: What the patch embedding adds on each side, which moves the patches.
     """
 
@@ -31,6 +33,7 @@ class Raster:
     more: str = ""
     suffix: str = ""
     suffix_count: str = ""
+    rest: str = ""
     padding_px: int = 0
 
     def __call__(self, scene: Scene, count: int) -> GridTokens:
@@ -39,13 +42,14 @@ class Raster:
         grid_hw = floor_div(scene.input_hw, stride)
         suffix = self._suffix(scene)
         spare = count - math.prod(grid_hw) - len(suffix) - len(self.prefix)
-        if spare < 0 or (spare and not self.more):
+        if spare < 0 or (spare and not (self.more or self.rest)):
             raise GeometryError(
                 f"{size_text(scene.input_hw)} in patches of {size_text(stride)} make "
                 f"{grid_hw[0]} x {grid_hw[1]} cells; with {len(self.prefix) + len(suffix)} named "
                 f"tokens that is not {count}"
             )
-        prefix = (*self.prefix, *numbered(self.more, spare))
+        prefix = (*self.prefix, *(numbered(self.more, spare) if self.more else ()))
+        suffix = numbered(self.rest, spare) if self.rest else suffix
         side = self.padding_px
         view = scene.view().pad(left=side, top=side, right=side, bottom=side)
         return grid(view, grid_hw, stride, prefix, suffix)
@@ -74,13 +78,15 @@ class Measured:
 
     Attributes:
         prefix: Names of tokens before the cells, in layers that have them.
+        strides: Those that are tried, in input pixels.
     """
 
     prefix: tuple[str, ...] = ()
+    strides: tuple[int, ...] = STRIDES
 
     def __call__(self, scene: Scene, count: int) -> GridTokens:
         """The layout."""
-        return measured(scene.view(), count, self.prefix)
+        return measured(scene.view(), count, self.prefix, self.strides)
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,19 @@ class Pooled:
             raise GeometryError(f"{count} tokens are no square of cells")
         height, width = scene.input_hw
         return grid(scene.view(), (side, side), (height / side, width / side))
+
+
+@dataclass(frozen=True)
+class PixelsAsWords:
+    """ImageGPT: one token a pixel of a small square picture, whose colours went in as words."""
+
+    def __call__(self, scene: Scene, count: int) -> GridTokens:
+        """The layout."""
+        pixels = int(scene.given("input_ids").shape[1])
+        side = math.isqrt(pixels)
+        if side * side != count:
+            raise GeometryError(f"{count} of {pixels} tokens are no whole square of pixels")
+        return grid(scene.view((side, side)), (side, side), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -123,24 +142,29 @@ class Named:
         return Tokens(count, prefix=names)
 
 
-def measured(view: ViewTransform, count: int, prefix: tuple[str, ...] = ()) -> GridTokens:
-    """The grid of this many cells, or with a prefix as well, that a usual stride makes.
+def measured(
+    view: ViewTransform,
+    count: int,
+    prefix: tuple[str, ...] = (),
+    strides: tuple[int, ...] = STRIDES,
+) -> GridTokens:
+    """The grid of this many cells, or with a prefix as well, that one of these strides makes.
 
     Raises:
         GeometryError: No stride does.
     """
-    for stride, grid_hw in _grids(view.input_hw):
+    for stride, grid_hw in _grids(view.input_hw, strides):
         for names in {(), prefix}:
             if math.prod(grid_hw) + len(names) == count:
                 return grid(view, grid_hw, (stride, stride), names)
     raise GeometryError(
-        f"no stride out of {STRIDES} makes {count} cells of {size_text(view.input_hw)}"
+        f"no stride out of {strides} makes {count} cells of {size_text(view.input_hw)}"
     )
 
 
-def _grids(size_hw: Size) -> Iterator[tuple[int, Size]]:
+def _grids(size_hw: Size, strides: tuple[int, ...]) -> Iterator[tuple[int, Size]]:
     for divide in (ceil_div, floor_div):
-        for stride in STRIDES:
+        for stride in strides:
             grid_hw = divide(size_hw, (stride, stride))
             if min(grid_hw) > 0:
                 yield stride, grid_hw

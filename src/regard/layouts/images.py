@@ -12,6 +12,7 @@ from regard.errors import GeometryError
 from regard.grid import GridTokens
 from regard.joined import JoinedTokens, Segment
 from regard.layouts import orders
+from regard.layouts.grids import measured
 from regard.layouts.scene import Scene, Size, ceil_div, floor_div, grid
 from regard.layouts.windows import selected
 from regard.tokens import Tokens
@@ -30,7 +31,9 @@ def pictures(scene: Scene, total: int) -> list[Segment]:
 def merged(scene: Scene, count: int, picture: int) -> GridTokens:
     """The grid of patches of a picture, merged or pooled until this many tokens are left."""
     patch, view = scene.patch, scene.view(picture=picture)
-    for factor in range(1, 17):
+    height, width = floor_div(view.input_hw, patch)
+    # factors that divide the grid first: of a small one, others may leave as many tokens
+    for factor in sorted(range(1, 17), key=lambda n: bool(height % n or width % n)):
         stride = (patch[0] * factor, patch[1] * factor)
         for grid_hw in (floor_div(view.input_hw, stride), ceil_div(view.input_hw, stride)):
             for prefix in ((), ("cls",)):
@@ -40,6 +43,28 @@ def merged(scene: Scene, count: int, picture: int) -> GridTokens:
     if side * side != count:
         raise GeometryError(f"no merging of patches of {patch} leaves {count} tokens of a picture")
     return grid(view, (side, side), (view.input_hw[0] / side, view.input_hw[1] / side))
+
+
+def maps(scene: Scene, total: int) -> list[Segment]:
+    """The cells of a feature map of each picture; its stride is measured."""
+    count = math.prod(scene.pixels_shape[:-3])
+    cells = [measured(scene.view(picture=i), total // count) for i in range(count)]
+    return [Segment(f"image {i}", each, i) for i, each in enumerate(cells)]
+
+
+def broken_rows(scene: Scene, total: int) -> list[Segment]:
+    """Fuyu: as many rows as the prompt has runs of placeholders, a line break after each.
+
+    All runs are one picture; the view is that of its whole patches.
+    """
+    ids, patch = scene.inputs["input_ids"][0], int(scene.setting("patch_size"))
+    at = (ids == int(scene.setting("image_token_id"))).nonzero()[:, 0]
+    rows = 1 + int((at.diff() > 1).sum())
+    if total % rows or (at.diff()[total // rows - 1 :: total // rows] == 1).any():
+        raise GeometryError(f"{total} image tokens are no {rows} rows of one length: one picture")
+    grid_hw = rows, total // rows
+    view = scene.view((grid_hw[0] * patch, grid_hw[1] * patch))
+    return [Segment("image 0", grid(view, grid_hw, (patch, patch)))]
 
 
 def any_resolution(scene: Scene, total: int) -> list[Segment]:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from regard.attention import Attention
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform
-from regard.layouts.scene import Recipe, Scene
-from regard.layouts.table import TABLE, Rules
+from regard.layouts.scene import Recipe, Rules, Scene
+from regard.layouts.table import TABLE
 from regard.layouts.video import each_picture
 from regard.recording import Recording, matches
 from regard.tokens import Tokens

@@ -26,7 +26,8 @@ class SpatialShapes:
         """The layout."""
         sizes = [pair(size) for size in scene.given("spatial_shapes").tolist()]
         cells = torch.arange(count)
-        return _grids(scene, [torch.where(cells < math.prod(s), cells, -1) for s in sizes], sizes)
+        order = [torch.where(cells < math.prod(s), cells, -1) for s in sizes]
+        return _grids(scene, order, sizes, scene.patch)
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,11 @@ class RowsAndColumns:
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
-        places = scene.given("flattened_patches")[..., :2].long()
+        patches = scene.given("flattened_patches")
+        places, numbers = patches[..., :2].long(), patches.shape[-1] - 2
         sizes = [pair(ids.amax(0).tolist()) for ids in places]
         order = [_order(ids, size) for ids, size in zip(places, sizes, strict=True)]
-        return _grids(scene, order, sizes)
+        return _grids(scene, order, sizes, pair(math.isqrt(numbers // 3)))
 
 
 def _order(places: Tensor, size: Size) -> Tensor:
@@ -46,9 +48,8 @@ def _order(places: Tensor, size: Size) -> Tensor:
     return torch.where(row > 0, (row - 1) * size[1] + column - 1, -1)
 
 
-def _grids(scene: Scene, order: list[Tensor], sizes: list[Size]) -> Tokens:
+def _grids(scene: Scene, order: list[Tensor], sizes: list[Size], patch: Size) -> Tokens:
     """Each picture of the batch as a grid of its own."""
-    patch = scene.patch
     segments, orders, start = [], [], 0
     for i, (one, size) in enumerate(zip(order, sizes, strict=True)):
         view = scene.view((size[0] * patch[0], size[1] * patch[1]), picture=i)

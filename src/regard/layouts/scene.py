@@ -142,7 +142,7 @@ class Scene:
     @property
     def vision(self) -> Any:
         """The config of the part that sees pixels: the owner's own, where it has no parts."""
-        for name in ("vision_config", "encoder"):
+        for name in ("vision_config", "image_config", "encoder"):
             if getattr(self.config, name, None) is not None:
                 return getattr(self.config, name)
         return self.config
@@ -159,6 +159,9 @@ class Scene:
 
 Recipe = Callable[[Scene, int], Tokens]
 """Gives the layout of an axis of this many tokens."""
+
+Rules = Mapping[str, Recipe | tuple[Recipe, Recipe]]
+"""Glob of layers to the recipe of both axes, or to those of queries and of keys."""
 
 
 def pair(value: Any) -> Size:

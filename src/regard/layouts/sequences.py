@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -56,12 +57,27 @@ class Parts:
         sizes = [rest if length is None else length for length in lengths]
         if sum(sizes) != whole or min(sizes) < 0:
             raise GeometryError(f"parts of {sizes} tokens do not make a sequence of {whole}")
-        joined = JoinedTokens.of(
-            Segment(part.name, part.recipe(scene, size))
-            for part, size in zip(self.parts, sizes, strict=True)
-            if size
-        )
-        return ending(joined, count)
+        found = [_segments(part, scene, n) for part, n in zip(self.parts, sizes, strict=True) if n]
+        return ending(JoinedTokens.of(chain.from_iterable(found)), count)
+
+
+def _segments(part: Part, scene: Scene, size: int) -> tuple[Segment, ...]:
+    """A part as one segment; of several pictures, as those that it has."""
+    tokens = part.recipe(scene, size)
+    several = isinstance(tokens, JoinedTokens)
+    return tokens.segments if several else (Segment(part.name, tokens),)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A layer that attends in both directions: in its first call one way, then the other."""
+
+    first: Recipe
+    second: Recipe
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        return (self.second if scene.call.axes["call"] else self.first)(scene, count)
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,46 @@ class TextAndDrawnPatches:
 
 
 @dataclass(frozen=True)
+class TextAndUnclaimedPatches:
+    """UDOP: words, then the patches in which no word's box has its centre, then padding.
+
+    Source: `combine_image_text_embeddings` of transformers 5.23.
+    """
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        boxes, text = scene.given("bbox"), text_length(scene)
+        cells = Raster()(scene, math.prod(scene.cells))
+        base = JoinedTokens.of([Segment("text", Words()(scene, text)), Segment("image", cells)])
+        orders = torch.full((len(boxes), count), -1)
+        orders[:, :text] = torch.arange(text)
+        for order, claimed in zip(orders, self._claimed(boxes, cells.grid_hw[1]), strict=True):
+            free = torch.ones(cells.count).index_fill(0, claimed, 0).nonzero()[:, 0]
+            order[text : text + len(free)] = text + free
+        return parted(base, orders)
+
+    def _claimed(self, boxes_xyxy: Tensor, side: int) -> Tensor:
+        """Raster index of the cell in which each box has its centre, (batch, words)."""
+        centres = boxes_xyxy[..., :2] + boxes_xyxy[..., 2:]
+        places = (centres / 2 * side).floor().long().clamp(0, side - 1)
+        return places[..., 1] * side + places[..., 0]
+
+
+@dataclass(frozen=True)
+class UnderPrompt:
+    """SegGPT: the prompt's picture above the picture asked about, as one picture twice as high.
+
+    The batch holds pictures first and then their masks, which lie on the same places.
+    """
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        half = count // 2
+        asked, prompt = (Raster()(scene.of_picture(i), half) for i in (0, 1))
+        return JoinedTokens.of([Segment("prompt", prompt, 1), Segment("image", asked, 0)])
+
+
+@dataclass(frozen=True)
 class Placeholders:
     """Language models: image tokens stand where the prompt has placeholders.
 
@@ -109,8 +165,7 @@ class Placeholders:
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
         ids = scene.inputs["input_ids"]
-        chosen = next(n for n in self.tokens if getattr(scene.config, n, None) is not None)
-        places = ids == int(scene.setting(chosen))
+        places = ids == self._token(scene)
         if (places != places[:1]).any():
             raise GeometryError(
                 "the prompts of the batch have their images in different places: run each by itself"
@@ -122,6 +177,12 @@ class Placeholders:
                 f"the prompt has {len(at)} placeholders, the images make {images.count} tokens"
             )
         return ending(self._woven(scene, images, at, max(count, scene.call.shape[3])), count)
+
+    def _token(self, scene: Scene) -> int:
+        """The id of placeholders, where the model has it."""
+        homes = (scene.config, getattr(scene.owner, "vocabulary_mapping", None))
+        told = (getattr(home, name, None) for home in homes for name in self.tokens)
+        return next(int(token) for token in told if token is not None)
 
     def _woven(self, scene: Scene, images: JoinedTokens, at: Tensor, whole: int) -> Tokens:
         """Text, what was generated, and images, in the order of the sequence."""

@@ -61,6 +61,23 @@ class PerFrame:
         return each_picture(self.frame, scene, count, scene.frames, "frame {}")
 
 
+@dataclass(frozen=True)
+class ContextAndTargets:
+    """V-JEPA 2's predictor: tokens of the context and of what is to be predicted, by place.
+
+    Where both have a place, which comes first is up to the sort that the model ran.
+    """
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        seen, wanted = (clip(scene, (), f"{kind} ") for kind in ("context", "target"))
+        masks = scene.inputs.get("context_mask")
+        known = masks[0].shape[1] if masks else seen.count
+        before, places = scene.note()
+        order = places + torch.where(before < known, 0, seen.count)
+        return parted(JoinedTokens.of([*seen.segments, *wanted.segments]), order)
+
+
 def each_picture(recipe: Recipe, scene: Scene, count: int, pictures: int, name: str) -> Tokens:
     """The layout of a batch of pictures, each by itself, each with its own view."""
     base = JoinedTokens.of(
@@ -69,15 +86,15 @@ def each_picture(recipe: Recipe, scene: Scene, count: int, pictures: int, name: 
     return parted(base, torch.arange(base.count).reshape(pictures, count))
 
 
-def clip(scene: Scene, prefix: tuple[str, ...]) -> JoinedTokens:
-    """All tokens of a video, in the order of time, rows, columns."""
+def clip(scene: Scene, prefix: tuple[str, ...], kind: str = "") -> JoinedTokens:
+    """All tokens of a video, in the order of time, rows, columns; `kind` begins their names."""
     length = _tubelet(scene)
     times = scene.frames // length
     segments = [Segment("", Tokens(len(prefix), prefix=prefix))] if prefix else []
     for i in range(times):
         view = scene.view(picture=i * length)
         cells = grid(view, scene.cells, scene.patch)
-        segments.append(Segment(_frame_name(i, length), cells, i * length, length))
+        segments.append(Segment(kind + _frame_name(i, length), cells, i * length, length))
     return JoinedTokens.of(segments)
 
 

@@ -11,7 +11,7 @@ from regard.errors import GeometryError
 from regard.grid import GridTokens
 from regard.joined import JoinedTokens, Segment
 from regard.layouts import orders
-from regard.layouts.grids import Raster
+from regard.layouts.grids import Raster, measured
 from regard.layouts.scene import Scene, Size, ceil_div, floor_div, grid, pair
 from regard.parted import PartedTokens
 from regard.selected import SelectedTokens
@@ -38,16 +38,20 @@ class ShiftedWindows:
     Attributes:
         merging: Whether each stage halves the map.
         block: The block's module, which knows its shift, has this attribute.
+        step: How many numbers in the paths of layers lie between two stages.
+        patch_px: Side of a patch, where the model does not say it.
     """
 
     merging: bool = True
     block: str = "shift_size"
+    step: int = 1
+    patch_px: int = 0
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
         window, shift = pair(math.isqrt(count)), pair(getattr(scene.around(self.block), self.block))
-        stage = scene.numbers[0] if self.merging else 0
-        base = halved(scene, stage)
+        stage = scene.numbers[0] // self.step if self.merging else 0
+        base = halved(scene, stage, pair(self.patch_px) if self.patch_px else None)
         return parted(base, orders.windows(base.grid_hw, window, shift))
 
 
@@ -104,14 +108,46 @@ class PooledWindows:
 
 
 @dataclass(frozen=True)
+class WholeWindows:
+    """Square windows that split a map evenly, as in MaxViT; the map is measured by their number.
+
+    Attributes:
+        spread: Whether the cells of a window lie far from each other, each in a block of its own
+            ("grid attention"), instead of side by side.
+    """
+
+    spread: bool = False
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        parts = scene.call.shape[0] // scene.pixels_shape[0]
+        base, side = measured(scene.view(), parts * count), math.isqrt(count)
+        rows, columns = base.grid_hw
+        if not self.spread:
+            return parted(base, orders.windows(base.grid_hw, (side, side)))
+        blocks = rows // side, columns // side
+        return parted(base, orders.scattered_cells(orders.raster(base.grid_hw), blocks))
+
+
+@dataclass(frozen=True)
 class MaskUnits:
-    """Hiera: tokens unrolled so that each pooling takes the maximum over the first axis."""
+    """Hiera: tokens unrolled so that each pooling takes the maximum over the first axis.
+
+    Attributes:
+        stride: Setting that says by how much each pooling shrinks the map, and
+        patch: by how much the first convolution does.
+        stages: Setting with an item for each stage.
+    """
+
+    stride: str = "query_stride"
+    patch: str = "patch_stride"
+    stages: str = "depths"
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
         attention = scene.around("use_mask_unit_attn")
-        strides = [pair(scene.setting("query_stride"))] * (len(scene.setting("depths")) - 1)
-        start = floor_div(scene.input_hw, pair(scene.setting("patch_stride")))
+        strides = [pair(scene.setting(self.stride))] * (len(scene.setting(self.stages)) - 1)
+        start = floor_div(scene.input_hw, pair(scene.setting(self.patch)))
         parts, pools = self._parts_and_pools(scene, attention, count, start)
         for stride in strides[:pools]:
             start = floor_div(start, stride)
@@ -128,7 +164,7 @@ class MaskUnits:
         parts = scene.call.shape[0] // scene.pixels_shape[0]
         if not attention.use_mask_unit_attn:
             parts = 1
-        area = math.prod(pair(scene.setting("query_stride")))
+        area = math.prod(pair(scene.setting(self.stride)))
         ratio = math.prod(start) / (count * parts)
         return parts, round(math.log(ratio, area))
 
@@ -176,6 +212,22 @@ class PixelsOfPatches:
         patches = measured_up(scene, count, self.patch_hw)
         cells = orders.raster(patches.grid_hw)
         return parted(patches, orders.scattered_cells(cells, self.patch_hw))
+
+
+@dataclass(frozen=True)
+class PatchesOfMap:
+    """MobileViTV2: 2 × 2 patches of the feature map; head p weighs pixel p of every patch."""
+
+    patch_hw: Size = (2, 2)
+
+    def __call__(self, scene: Scene, count: int) -> GridTokens:
+        """The layout."""
+        cells = measured_up(scene, count, self.patch_hw)
+        return grid(
+            scene.view(),
+            floor_div(cells.grid_hw, self.patch_hw),
+            (cells.stride_px[0] * self.patch_hw[0], cells.stride_px[1] * self.patch_hw[1]),
+        )
 
 
 def measured_up(scene: Scene, count: int, patch_hw: Size) -> GridTokens:

@@ -1,92 +1,138 @@
-"""Writing moving pictures: GIF and MP4, whole or not at all, the same bytes for the same frames."""
+"""Writing moving pictures: GIF and MP4, whole or not at all, the same bytes for the same frames.
+
+Frames are taken one by one, so that a film of any length needs the memory of a few of them. They
+are made on a thread of their own while those before are encoded.
+"""
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from regard.atomic import write_atomically
+from regard.atomic import written_atomically
 from regard.errors import MediaError
+from regard.media.prefetch import prefetched
 from regard.media.pyav import require_av
 
 KINDS = (".gif", ".mp4")
 
+_BT709 = 1
+"""Code of the colours of HD video, and of their range from 16 to 235, in H.264 (ITU-T H.273)."""
+
 
 def write_animation(
-    path: str | os.PathLike[str], frames: Sequence[Image.Image], *, fps: float = 2.0
+    path: str | os.PathLike[str], frames: Iterable[Image.Image], *, fps: float = 2.0
 ) -> None:
     """Write frames as a moving picture; the ending of the path says which kind.
 
     Args:
         path: `.gif` (every viewer, 256 colours) or `.mp4` (H.264, any colours, small).
-        frames: RGB pictures of one size.
-        fps: Frames a second.
+        frames: RGB pictures of one size; they are made on another thread, a few at a time.
+        fps: Frames a second. GIF counts hundredths of a second: it plays the nearest rate that
+            it has, 50 at most.
 
     Raises:
         MediaError: Another ending, no frames, different sizes, or a file that cannot be written.
         MissingDependency: MP4 without PyAV.
     """
-    kind = Path(path).suffix.lower()
+    shown, kind = repr(os.fspath(path)), Path(path).suffix.lower()
     if kind not in KINDS:
-        raise MediaError(f"{os.fspath(path)!r}: cannot write {kind!r}, only {', '.join(KINDS)}")
-    sizes = {frame.size for frame in frames}
-    if len(sizes) != 1 or not fps > 0:
-        raise MediaError(
-            f"{os.fspath(path)!r}: {len(frames)} frames of sizes {sorted(sizes)} at {fps} a "
-            "second; expected at least one frame, all of one size, and more than 0 a second"
-        )
-    data = gif_bytes(frames, fps) if kind == ".gif" else mp4_bytes(frames, fps)
+        raise MediaError(f"{shown}: cannot write {kind!r}, only {', '.join(KINDS)}")
+    if not fps > 0:
+        raise MediaError(f"{shown}: {fps} frames a second; expected more than 0 a second")
+    write: Callable[[BinaryIO, Iterable[Image.Image], float], None]
+    write = _write_gif if kind == ".gif" else _write_mp4
     try:
-        write_atomically(path, data)
+        with closing(prefetched(iter(frames))) as made, written_atomically(path) as file:
+            write(file, _of_one_size(made, shown), fps)
+    except MediaError:
+        raise
     except OSError as error:
-        raise MediaError(f"cannot write {os.fspath(path)!r}: {error.strerror}") from error
+        raise MediaError(f"cannot write {shown}: {error.strerror or error}") from error
 
 
-def gif_bytes(frames: Sequence[Image.Image], fps: float) -> bytes:
-    """A GIF that repeats for ever; a frame stays for a whole number of hundredths of a second."""
-    reduced = [frame.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT) for frame in frames]
-    duration = max(20, round(100 / fps) * 10)
+def mp4_bytes(frames: Iterable[Image.Image], fps: float) -> bytes:
+    """The content of the MP4 file that `write_animation` writes."""
     file = io.BytesIO()
-    reduced[0].save(
+    with closing(prefetched(iter(frames))) as made:
+        _write_mp4(file, made, fps)
+    return file.getvalue()
+
+
+def _of_one_size(frames: Iterator[Image.Image], shown: str) -> Iterator[Image.Image]:
+    """The same frames, as long as they are of one size; an error if there are none."""
+    size: tuple[int, int] | None = None
+    for index, frame in enumerate(frames):
+        if size is not None and frame.size != size:
+            raise MediaError(
+                f"{shown}: frame {index} is {frame.size} pixels wide and high, those before are "
+                f"{size}; expected frames all of one size"
+            )
+        size = frame.size
+        yield frame
+    if size is None:
+        raise MediaError(f"{shown}: no frames; expected at least one frame")
+
+
+def _write_gif(file: BinaryIO, frames: Iterable[Image.Image], fps: float) -> None:
+    """A GIF that repeats for ever; a frame stays for a whole number of hundredths of a second."""
+    reduced = (_reduced(frame.convert("RGB")) for frame in frames)
+    next(reduced).save(
         file,
         "GIF",
         save_all=True,
-        append_images=reduced[1:],
-        duration=duration,
+        append_images=reduced,
+        duration=max(20, round(100 / fps) * 10),
         loop=0,
         optimize=False,
         disposal=2,
     )
-    return file.getvalue()
 
 
-def mp4_bytes(frames: Iterable[Image.Image], fps: float, *, crf: int = 18) -> bytes:
+def _reduced(frame: Image.Image) -> Image.Image:
+    """In 256 colours of its own, mixed by dots where there are more: bars and skies have no bands.
+
+    The octree keeps rare colours, such as the bright ones of a heat map, which a median cut drops.
+    """
+    palette = frame.quantize(256, Image.Quantize.FASTOCTREE)
+    return frame.quantize(256, palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+
+
+def _write_mp4(file: BinaryIO, frames: Iterable[Image.Image], fps: float, crf: int = 18) -> None:
     """H.264 in MP4 that browsers and slides play; odd sides are repeated by a pixel.
 
+    Colours are those of HD video and the file says so; players guess where it does not, and show
+    other ones. Two threads whatever the machine has, for the bytes depend on their number.
+
     Args:
+        file: To write to.
         frames: RGB pictures of one size, read one by one.
         fps: Frames a second.
         crf: Quality; 18 is visually lossless, higher is smaller.
     """
     av = require_av()
-    file = io.BytesIO()
     options = {"fflags": "+bitexact"}  # no version of the writer in the file
     with av.open(file, "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
-        stream.options = {"crf": str(crf), "preset": "medium", "threads": "1"}
+        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "2"}
         stream.pix_fmt = "yuv420p"
+        codec = stream.codec_context
+        codec.colorspace = codec.color_primaries = codec.color_trc = codec.color_range = _BT709
         for index, frame in enumerate(frames):
             pixels = _even(np.asarray(frame.convert("RGB")))
             if index == 0:
                 stream.height, stream.width = pixels.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            coloured = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            container.mux(
+                stream.encode(coloured.reformat(format="yuv420p", dst_colorspace="ITU709"))
+            )
         container.mux(stream.encode())
-    return file.getvalue()
 
 
 def _even(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:

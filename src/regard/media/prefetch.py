@@ -2,13 +2,13 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def prefetched(items: Iterator[T], *, ahead: int = 8) -> Iterator[T]:
+def prefetched(items: Iterator[T], *, ahead: int = 8) -> Generator[T, None, None]:
     """The same items in the same order, made on another thread, a few ahead of their use.
 
     What ``items`` raises is raised here, in its place. The thread ends when the iterator that is

@@ -179,6 +179,8 @@ def _family_for(folder: Path) -> "Family":
     note = ""
     if model_type.startswith("siglip2"):
         note = " (NaFlex input; the fixed-resolution SigLIP 2 checkpoints are of type siglip)"
+    if model_type == "aoanet":
+        note = " (a captioner: regard.load_captioner, or regard caption)"
     raise CheckpointError(
         f"{folder} is a model of type {model_type!r}{note}, which no family here reads; "
         f"supported: {supported}. Any other PyTorch model can be recorded with regard.record"

@@ -4,13 +4,16 @@ import difflib
 import functools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from regard.errors import GeometryError, SelectionError
 from regard.render import style
 from regard.render.arrays import Array, Floats
+
+Steps: TypeAlias = npt.NDArray[np.uint8]
 
 High = Literal["max", "p99.5"]
 """Upper end of a scale: the largest value, or the 99.5th percentile.
@@ -72,6 +75,10 @@ class Scale:
         if width <= 0:  # all values are equal to `low`
             return np.where(np.isnan(values), np.nan, values > self.low).astype(np.float32)
         return np.asarray(np.clip((values - self.low) / np.float32(width), 0, 1))
+
+    def steps(self, values: Floats) -> Steps:
+        """Place of each value in a table of 256 colours; 0 for NaN, the last for infinity."""
+        return np.nan_to_num(self.fraction(values) * 255, copy=False).round().astype(np.uint8)
 
 
 NOTHING = Scale(low=0, high=0, smallest=math.nan, largest=math.nan)

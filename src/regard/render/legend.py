@@ -1,14 +1,18 @@
 """The line below a picture that says what its colours and patterns mean."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from regard.render import style
+from regard.render.arrays import Pixels
 from regard.render.colour import NOTHING, Scale, number
 from regard.render.field import Place
 from regard.render.look import Look, Unit
 from regard.render.picture import text_width
 from regard.render.sheet import Sheet
+from regard.render.style import Colour
 from regard.render.tile import draw_bar, draw_swatch
 
 _WORDS: dict[Unit, str] = {
@@ -36,7 +40,7 @@ class Legend:
     """A colour bar and samples of the patterns, in as many lines as the width needs."""
 
     scale: Scale | None
-    """Scale of all panels; None where each has its own, with its range written below it."""
+    """Scale of all panels; None where each has its own, written beside it."""
     look: Look
     places: tuple[Place, ...]
     over_photo: bool
@@ -45,6 +49,10 @@ class Legend:
     """Words for the unit; by default the look's."""
     zoom: float = 1.0
     """Size of bar and type over the usual."""
+    elsewhere: str = "number below each panel"
+    """Where the upper end stands if panels have their own scales."""
+    levels: Sequence[tuple[float, str, Colour]] = ()
+    """Plain colours with their words, in place of the bar."""
 
     def height(self, width: float) -> int:
         """Height in pixels when set in ``width``."""
@@ -78,17 +86,31 @@ class Legend:
     def _bar_words(self) -> tuple[str, str, str]:
         unit = self.words or _WORDS[self.look.unit]
         if self.scale is None:
-            return "0", "number below each panel", unit
+            return "0", self.elsewhere, unit
         if self.scale.clips_high:
             unit += f" (largest {number(self.scale.largest)})"
         return number(self.scale.low), high_words(self.scale), unit
+
+    def _swatches(self) -> list[tuple[str, Pixels]]:
+        """Words and sample of each level and place."""
+        height = self._bar_wh[1]
+        plain = [
+            (words, np.full((height, 2 * height, 3), colour, np.uint8))
+            for _, words, colour in self.levels
+        ]
+        hatched = [
+            (place.words, draw_swatch(place, (2 * height, height), self.zoom))
+            for place in self.places
+        ]
+        return [*plain, *hatched]
 
     def _widths(self) -> list[float]:
         gap = 0.45 * self._size
         low, high, unit = (text_width(words, self._size) for words in self._bar_words())
         bar = low + gap + self._bar_wh[0] + gap + high + gap + unit
         swatch = self._bar_wh[1] * 2 + gap
-        return [bar, *(swatch + text_width(place.words, self._size) for place in self.places)]
+        plain = [swatch + text_width(words, self._size) for words, _ in self._swatches()]
+        return plain if self.levels else [bar, *plain]
 
     def _lines(self, width: float) -> list[list[int]]:
         """Parts in order, broken where the next one does not fit."""
@@ -106,11 +128,11 @@ class Legend:
         gap = 0.45 * self._size
         width, height = self._bar_wh
         top = round(baseline - 0.36 * self._size - height / 2)
-        if part > 0:
-            place = self.places[part - 1]
-            sheet.panel(draw_swatch(place, (2 * height, height), self.zoom), round(x), top)
+        if part > 0 or self.levels:
+            words, pixels = self._swatches()[part if self.levels else part - 1]
+            sheet.panel(pixels, round(x), top)
             words_at = x + 2 * height + gap
-            sheet.text(place.words, words_at, baseline, size=self._size, colour=style.QUIET)
+            sheet.text(words, words_at, baseline, size=self._size, colour=style.QUIET)
             return
         low, high, unit = self._bar_words()
         sheet.text(low, x, baseline, size=self._size)

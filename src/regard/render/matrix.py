@@ -1,7 +1,7 @@
 """The attention matrix itself: queries downwards, keys across."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,23 +59,10 @@ def draw_matrix(
         GeometryError: Shapes that do not fit, or no finite value.
         SelectionError: An unknown colour map.
     """
-    values = as_maps(weights, "queries keys", "weights")
-    blocked = as_flags(masked, values.shape, "masked")
-    if look.unit == "uniform":
-        values = values * (~blocked).sum(axis=1, keepdims=True, dtype=np.float32)
-    field = Field(values=values, masked=blocked, padding=np.zeros_like(blocked))
-    scale = Scale.of(field.shown, high=look.high)
-    plot = _Plot(
-        field=field,
-        scale=scale,
-        look=look,
-        queries=_Axis.of(query_names, values.shape[0], values.shape[1], "queries"),
-        keys=_Axis.of(key_names, values.shape[1], values.shape[0], "keys"),
-        axes=axes,
+    plot = MatrixPlot.of(
+        weights, query_names=query_names, key_names=key_names, masked=masked, look=look, axes=axes
     )
-    legend = Legend(scale=scale, look=look, places=field.places(), over_photo=False)
-    legend = replace(legend, words="attention weight") if look.unit == "weight" else legend
-    return draw_page(plot.size_wh, plot.draw, legend, title=title, lines=lines)
+    return draw_page(plot.size_wh, plot.draw, plot.legend(), title=title, lines=lines)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +76,16 @@ class _Axis:
     """Pixels."""
 
     @classmethod
-    def of(cls, names: Sequence[str] | None, count: int, other: int, what: str) -> "_Axis":
+    def of(
+        cls, names: Sequence[str] | None, count: int, other: int, what: str, side: float
+    ) -> "_Axis":
         longest = max(count, other) if max(count, other) <= 4 * min(count, other) else count
-        cell = min(_LARGEST_CELL, _SIDE / longest)
+        cell = min(_LARGEST_CELL, side / longest)
         length = count * int(cell) if cell >= 1 else max(1, round(count * cell))
-        slanted = names is not None and what == "keys"
+        is_numbered = names is None or all(name.isdecimal() for name in names)
+        slanted = not is_numbered and what == "keys"
         pitch = _SLANTED_PITCH if slanted else _LETTER_PITCH
-        if names is None and cell < style.SMALL:
+        if is_numbered and cell < style.SMALL:
             pitch = _NUMBER_PITCH
         words = names_or_numbers(names, count, what)
         return cls(names=words, slanted=slanted, pitch=pitch, length=length)
@@ -118,13 +108,71 @@ class _Axis:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plot:
+class MatrixPlot:
+    """A matrix with its axes, made to be laid on a sheet; see `draw_matrix`."""
+
     field: Field
     scale: Scale
     look: Look
     queries: _Axis
     keys: _Axis
     axes: tuple[str, str]
+    path: Sequence[int | None] = ()
+    """A line through one row of each column; broken where there is none."""
+
+    @classmethod
+    def of(
+        cls,
+        weights: Array,
+        *,
+        query_names: Sequence[str] | None = None,
+        key_names: Sequence[str] | None = None,
+        masked: Array | None = None,
+        look: Look = MATRIX_LOOK,
+        axes: tuple[str, str] = ("query", "key"),
+        side: float = _SIDE,
+        scale: Scale | None = None,
+        path: Sequence[int | None] = (),
+    ) -> "MatrixPlot":
+        """As for `draw_matrix`.
+
+        Args:
+            weights: (queries, keys) attention weight.
+            query_names: Of the rows.
+            key_names: Of the columns.
+            masked: Where attention was not allowed.
+            look: Colour map, scale and unit.
+            axes: What the rows and the columns are.
+            side: Longest side of the cells in pixels, without names.
+            scale: One that it shares with others; by default its own.
+            path: See `path`.
+        """
+        values = as_maps(weights, "queries keys", "weights")
+        blocked = as_flags(masked, values.shape, "masked")
+        if look.unit == "uniform":
+            values = values * (~blocked).sum(axis=1, keepdims=True, dtype=np.float32)
+        field = Field(values=values, masked=blocked, padding=np.zeros_like(blocked))
+        rows, columns = values.shape
+        return cls(
+            field=field,
+            scale=Scale.of(field.shown, high=look.high) if scale is None else scale,
+            look=look,
+            queries=_Axis.of(query_names, rows, columns, "queries", side),
+            keys=_Axis.of(key_names, columns, rows, "keys", side),
+            axes=axes,
+            path=path,
+        )
+
+    def legend(self) -> Legend:
+        """What its colours mean."""
+        words = "attention weight" if self.look.unit == "weight" else None
+        return Legend(
+            scale=self.scale,
+            look=self.look,
+            places=self.field.places(),
+            over_photo=False,
+            words=words,
+        )
 
     @property
     def _left(self) -> int:
@@ -137,16 +185,31 @@ class _Plot:
 
     @property
     def size_wh(self) -> tuple[int, int]:
+        """Size in pixels, names included."""
         right = 0.71 * self.keys.widest if self.keys.slanted else 0
         return self._left + self.keys.length + round(right), self._top + self.queries.length
 
     def draw(self, sheet: Sheet, x: int, y: int) -> None:
+        """Draw it with its upper left corner at (x, y)."""
         left, top = x + self._left, y + self._top
         size_wh = (self.keys.length, self.queries.length)
         tile = draw_tile(self.field.resized(size_wh), self.scale, self.look, zoom=0.7)
         sheet.panel(_with_lines(tile, self.queries.cell, self.keys.cell), left, top, self.scale)
+        self._draw_path(sheet, left, top)
         self._draw_query_names(sheet, x, left, top)
         self._draw_key_names(sheet, left, y, top)
+
+    def _draw_path(self, sheet: Sheet, left: int, top: int) -> None:
+        points: list[tuple[float, float]] = []
+        for column, row in enumerate([*self.path, None]):
+            if row is not None:
+                at = left + (column + 0.5) * self.keys.cell
+                points.append((at, top + (row + 0.5) * self.queries.cell))
+                continue
+            if len(points) > 1:
+                sheet.line(points, colour=(20, 20, 20), width=5)
+                sheet.line(points, colour=style.PAPER, width=2)
+            points = []
 
     def _draw_query_names(self, sheet: Sheet, x: int, left: int, top: int) -> None:
         for index in self.queries.shown:

@@ -1,8 +1,8 @@
 """The finished picture, and the sheet that it is drawn on.
 
-A sheet is one raster, filled with NumPy, and type and rings that matplotlib sets on top of it, so
-that a PDF or SVG keeps its letters as letters. Only matplotlib's object interface is used:
-no pyplot, no current figure, no change to its settings.
+A sheet is one raster, filled with NumPy, and lines, type and rings that matplotlib sets on top of
+it, so that a PDF or SVG keeps its letters as letters and its lines as lines. Only matplotlib's
+object interface is used: no pyplot, no current figure, no change to its settings.
 """
 
 import functools
@@ -46,6 +46,8 @@ class Text:
     weight: Weight
     align: Align
     degrees: float
+    halo: bool = False
+    """Whether a dark edge makes it readable on a photo."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ class Ring:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line through points, in pixels from the upper left corner."""
+
+    points: tuple[tuple[float, float], ...]
+    colour: Colour
+    width: float
+    dashed: bool
+
+
+@dataclass(frozen=True)
 class Picture:
     """A finished picture.
 
@@ -65,11 +77,13 @@ class Picture:
     """
 
     raster: Pixels = field(repr=False)
-    """(height, width, 3) uint8: everything but type and rings."""
+    """(height, width, 3) uint8: everything but lines, type and rings."""
     texts: tuple[Text, ...] = field(default=(), repr=False)
     rings: tuple[Ring, ...] = field(default=(), repr=False)
     scales: tuple[Scale, ...] = ()
     """Scale of each panel, in their order; one that is shared is repeated."""
+    drawn: tuple[Line, ...] = field(default=(), repr=False)
+    """Lines of charts, from the one below to the one on top."""
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -84,7 +98,7 @@ class Picture:
     @functools.cached_property
     def image(self) -> Image.Image:
         """The picture in RGB."""
-        if not self.texts and not self.rings:
+        if not (self.texts or self.rings or self.drawn):
             return Image.fromarray(self.raster)
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -107,11 +121,14 @@ class Picture:
         kind = Path(path).suffix.lower()
         if kind not in {".png", ".pdf", ".svg"}:
             raise MediaError(f"{os.fspath(path)!r}: cannot write {kind!r}, only .png, .pdf, .svg")
-        data = self._repr_png_() if kind == ".png" else self._vector(kind[1:])
         try:
-            write_atomically(path, data)
+            write_atomically(path, self.to_bytes(kind[1:]))
         except OSError as error:
             raise MediaError(f"cannot write {os.fspath(path)!r}: {error.strerror}") from error
+
+    def to_bytes(self, kind: str) -> bytes:
+        """The content of the file that `save` writes; "png", "pdf" or "svg"."""
+        return self._repr_png_() if kind == "png" else self._vector(kind)
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -143,6 +160,8 @@ class Picture:
             extent = (0, width, height, 0)
             axes.imshow(self.raster, extent=extent, interpolation="none", aspect="auto")
         axes.set(xlim=(0, width), ylim=(height, 0))
+        for line in self.drawn:
+            _add_line(axes, line)
         for ring in self.rings:
             _add_ring(axes, ring)
         for text in self.texts:
@@ -213,6 +232,8 @@ def _font(words: str, weight: Weight, size: float) -> Any:
 
 
 def _add_text(axes: Any, text: Text) -> None:
+    from matplotlib.patheffects import withStroke
+
     points = text.size * 72 / style.DPI
     axes.text(
         text.x,
@@ -225,6 +246,23 @@ def _add_text(axes: Any, text: Text) -> None:
         rotation=text.degrees,
         rotation_mode="anchor",
         parse_math=False,
+        path_effects=[withStroke(linewidth=0.2 * points, foreground="#141414")]
+        if text.halo
+        else None,
+    )
+
+
+def _add_line(axes: Any, line: Line) -> None:
+    across, down = zip(*line.points, strict=True)
+    axes.plot(
+        across,
+        down,
+        color=_unit(line.colour),
+        linewidth=line.width * 72 / style.DPI,
+        linestyle=(0, (4, 3)) if line.dashed else "solid",
+        solid_joinstyle="round",
+        solid_capstyle="round",
+        clip_on=False,
     )
 
 

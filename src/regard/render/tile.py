@@ -88,6 +88,12 @@ def resize_photo(photo: Pixels, size_wh: tuple[int, int]) -> Pixels:
     return np.asarray(Image.fromarray(photo).resize(size_wh, method))
 
 
+def muting_matrix() -> tuple[float, ...]:
+    """What mutes a photo below a rising map, as Pillow's matrix of three rows of four numbers."""
+    colours = _MUTED_COLOUR * np.eye(3) + (1 - _MUTED_COLOUR) * _LUMA
+    return tuple(np.pad(_MUTED_LIGHT * colours, ((0, 0), (0, 1))).ravel().tolist())
+
+
 def _muted(photo: Pixels) -> Floats:
     pixels: Floats = photo.astype(np.float32)
     grey = (pixels @ _LUMA)[..., None]

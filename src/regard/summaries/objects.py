@@ -41,7 +41,7 @@ class Objects:
     """
 
     def __init__(self, video: RecordedVideo, truth: YtvisTruth) -> None:
-        (found,) = [v for v in truth.videos.values() if str(v.id) == video.id] or [None]
+        found = next((v for v in truth.videos.values() if str(v.id) == video.id), None)
         if found is None:
             raise FormatError(
                 f"{truth.path} has no video {video.id!r}; give the annotations of the data set "

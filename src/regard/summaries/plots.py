@@ -5,7 +5,7 @@ is said by place or pattern as well. Only matplotlib's object interface is used.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -229,7 +229,7 @@ def plot_divergences(divergences: Mapping[str, float], *, names: tuple[str, str]
 
 
 @contextmanager
-def _figure(width_inches: float, height_inches: float) -> Any:
+def _figure(width_inches: float, height_inches: float) -> Iterator[tuple[Any, Callable[[], bytes]]]:
     """A figure, and what makes a PNG of it: the same bytes for the same plot."""
     import matplotlib
     from matplotlib.figure import Figure

@@ -32,7 +32,7 @@ from regard.datasets.json_files import read_json
 from regard.datasets.mask_runs import MaskRuns, read_runs
 from regard.datasets.polygons import polygon_runs
 from regard.datasets.ytvis_tracks import read_truth
-from regard.errors import FormatError, SelectionError
+from regard.errors import FormatError
 from regard.runs import RecordedInstance, RecordedVideo
 from regard.summaries.objects import Objects
 
@@ -153,13 +153,8 @@ def query_heat(video: RecordedVideo, query: int, frame: int) -> Tensor:
     """Weight of each pixel for an object query, mean of the kept layers, (height, width)."""
     maps = []
     for layer in video.decoder_layers:
-        weights = video.decoder(layer, frame)
-        if not 0 <= query < len(weights):
-            raise SelectionError(
-                f"object query {query} does not exist; there are {len(weights)} "
-                f"(0..{len(weights) - 1})"
-            )
-        maps.append(video.attention.layout(layer).to_pixels(weights[query].flatten()))
+        weights = video.decoder(layer, frame)[query].flatten()
+        maps.append(video.attention.layout(layer).to_pixels(weights))
     return torch.stack(maps).mean(0)
 
 

@@ -154,6 +154,11 @@ class RunSummary:
         }
 
     def _query(self, video: RecordedVideo, query: int) -> Entry:
+        count = video.story.object_queries
+        if not 0 <= query < count:
+            raise SelectionError(
+                f"object query {query} does not exist; video {video.id!r} has {count} in a frame"
+            )
         who, objects = f"video {video.id}, object query {query}", self._objects.get(video.id)
         return {
             "query": query,

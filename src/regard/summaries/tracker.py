@@ -5,7 +5,7 @@ frame's object queries, "self" to the tracker's queries, "slot" that of its slot
 queries; "temporal" is the refiner's attention from frame to frame.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -113,19 +113,21 @@ def top5_entry(row: int, sequence_id: int | None, cross: Weights) -> dict[str, A
         cross: Its weights over the frame's object queries.
     """
     frames: dict[str, Any] = {}
-    for layer, by_frame in cross.items():
-        for frame, weights in by_frame.items():
-            top = top_attended(weights, TOP)
-            frames.setdefault(str(frame), {})[str(layer)] = {
-                "top5_indices": [key for key, _ in top],
-                "top5_values": [_number(value) for _, value in top],
-                "attention_weights": [_number(value) for value in weights],
-            }
-    for frame, of in frames.items():
-        summed = sum(by_frame[int(frame)] for by_frame in cross.values() if int(frame) in by_frame)
-        of["sum_across_layers"] = {"attention_sum": [_number(value) for value in summed]}
-    ordered = {frame: frames[frame] for frame in sorted(frames, key=int)}
-    return {"refiner_id": row, "sequence_id": sequence_id, "frames": ordered}
+    for frame in sorted({frame for by_frame in cross.values() for frame in by_frame}):
+        of = {layer: by_frame[frame] for layer, by_frame in cross.items() if frame in by_frame}
+        summed = np.sum(list(of.values()), axis=0)
+        frames[str(frame)] = {str(layer): _top5(weights) for layer, weights in of.items()}
+        frames[str(frame)]["sum_across_layers"] = {"attention_sum": _numbers(summed)}
+    return {"refiner_id": row, "sequence_id": sequence_id, "frames": frames}
+
+
+def _top5(weights: np.ndarray) -> dict[str, Any]:
+    top = top_attended(weights, TOP)
+    return {
+        "top5_indices": [key for key, _ in top],
+        "top5_values": _numbers(value for _, value in top),
+        "attention_weights": _numbers(weights),
+    }
 
 
 def _tops(video: RecordedVideo, weights: Weights, kind: str) -> dict[str, Any]:
@@ -162,3 +164,7 @@ def _pairs(top: list[tuple[int, float]]) -> list[list[Any]]:
 
 def _number(value: Any) -> float:
     return float(f"{float(value):.9g}")
+
+
+def _numbers(values: Iterable[Any]) -> list[float]:
+    return [_number(value) for value in values]

@@ -203,9 +203,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     torchvision("swin_t", "12 softmax", 64, 64),
     torchvision("swin_v2_t", "12 softmax", 64, 64),
-    torchvision(
-        "maxvit_t", "22 softmax", 224, 224, unrecorded=(("squeeze_excitation", "a gate"),) * 11
-    ),
+    torchvision("maxvit_t", "22 softmax", 224, 224),
     torchvision("mvit_v2_s", "16 explicit", 16, 224, 224),
     torchvision("mvit_v1_b", "16 softmax", 16, 224, 224),
     torchvision("swin3d_t", "12 softmax", 8, 64, 64),

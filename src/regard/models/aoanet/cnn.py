@@ -28,17 +28,32 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class GridCnn:
-    """Photo in, features of grid cells out; pass it wherever features are asked for."""
+    """Photo in, features of grid cells out; pass it wherever features are asked for.
 
-    def __init__(self, network: nn.Module, grid_hw: tuple[int, int] = GRID_HW) -> None:
+    Args:
+        network: (batch, 3, height, width) to (batch, channels, rows, columns).
+        grid_hw: Rows and columns that its output is averaged to.
+        input_hw: Size that photos are brought to first; None leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        grid_hw: tuple[int, int] = GRID_HW,
+        input_hw: tuple[int, int] | None = None,
+    ) -> None:
         self.network = network.eval()
         self.grid_hw = grid_hw
+        self.input_hw = input_hw
 
     @torch.inference_mode()
     def __call__(self, photo: Image.Image) -> Features:
         """Features of an upright RGB photo."""
         weight = next(self.network.parameters())
-        pixels = torch.from_numpy(np.asarray(photo).copy()).to(weight).permute(2, 0, 1) / 255
+        seen = photo
+        if self.input_hw is not None:
+            seen = photo.resize(self.input_hw[::-1], Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.asarray(seen).copy()).to(weight).permute(2, 0, 1) / 255
         mean, deviation = (pixels.new_tensor(x)[:, None, None] for x in (MEAN, DEVIATION))
         found: Tensor = self.network(((pixels - mean) / deviation)[None])[0]
         cells = F.adaptive_avg_pool2d(found, self.grid_hw).flatten(1).T

@@ -7,9 +7,10 @@ things; each stands for a small stand-in of our own here, and a fifth is refused
 import codecs
 import pickle
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from regard.errors import CheckpointError, ModelNotFound, UnsafeCheckpoint
 from regard.models.aoanet.options import Options
@@ -24,6 +25,25 @@ class Infos:
     options: Options
     vocabulary: dict[int, str]
     """Word of each token from 1 on; the last is UNK."""
+
+    @classmethod
+    def of(cls, opt: Mapping[str, Any], vocabulary: Mapping[Any, Any], path: Path) -> Self:
+        """What a file states, checked; ``path`` names it in errors.
+
+        Raises:
+            CheckpointError: Options that make no AoANet, or words that do not belong to them.
+        """
+        try:
+            options = Options.from_opt(opt)
+            words = {int(token): str(word) for token, word in vocabulary.items()}
+        except (CheckpointError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        if set(words) != set(range(1, options.vocab_size + 1)):
+            raise CheckpointError(
+                f"{path}: the vocabulary has {len(words)} words, and option vocab_size is "
+                f"{options.vocab_size}; the file was put together from two models"
+            )
+        return cls(options, words)
 
     def text(self, tokens: tuple[int, ...]) -> str:
         """The caption that these tokens write; pieces of words are joined.
@@ -60,17 +80,7 @@ def read_infos(path: Path) -> Infos:
         raise CheckpointError(
             f"{path} holds no opt and vocab; expected the infos_ID.pkl that training wrote"
         )
-    try:
-        options = Options.from_opt(opt if isinstance(opt, dict) else vars(opt))
-        words = {int(token): str(word) for token, word in vocabulary.items()}
-    except (CheckpointError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    if set(words) != set(range(1, options.vocab_size + 1)):
-        raise CheckpointError(
-            f"{path}: the vocabulary has {len(words)} words, and option vocab_size is "
-            f"{options.vocab_size}; the file was put together from two models"
-        )
-    return Infos(options, words)
+    return Infos.of(opt if isinstance(opt, dict) else vars(opt), vocabulary, path)
 
 
 def _unpickled(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""From the two files of a training run to a model that is ready to caption."""
+"""From files to a model that is ready to caption."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from regard.errors import CheckpointError
+from regard.models.aoanet.cnn import GridCnn
 from regard.models.aoanet.decoding import BAD_ENDINGS
+from regard.models.aoanet.folder import captioner_folder, read_folder
 from regard.models.aoanet.infos import Infos, read_infos
 from regard.models.aoanet.network import AoANet
 from regard.models.checkpoint import read_weight_file
@@ -23,6 +25,8 @@ class Captioner:
     name: str
     network: AoANet = field(repr=False)
     infos: Infos = field(repr=False)
+    cnn: GridCnn | None = field(default=None, repr=False)
+    """What makes its features of a photo, where it came with the model."""
 
     @property
     def device(self) -> torch.device:
@@ -37,15 +41,18 @@ class Captioner:
 
 def load_captioner(
     model: str | os.PathLike[str],
-    infos: str | os.PathLike[str],
+    infos: str | os.PathLike[str] | None = None,
     *,
     device: str | torch.device = "cpu",
 ) -> Captioner:
-    """An AoANet from its official files; nothing that comes with them is run.
+    """An AoANet from its official files, or a small one with its own CNN.
+
+    Nothing that comes with the files is run.
 
     Args:
-        model: ``model.pth`` of a training run, or its tensors as safetensors.
-        infos: ``infos_ID.pkl`` from beside it: the options and the vocabulary.
+        model: ``model.pth`` of a training run, or its tensors as safetensors. Without ``infos``:
+            the miniature ``mini-aoanet``, which is shipped with regard, or a folder of its form.
+        infos: ``infos_ID.pkl`` from beside a checkpoint: the options and the vocabulary.
         device: Where it runs.
 
     Raises:
@@ -55,17 +62,25 @@ def load_captioner(
         DeviceError: The device cannot be used on this machine.
     """
     require_device(device)
+    if infos is None:
+        stored = read_folder(captioner_folder(model))
+        network = _network(stored.infos, stored.weights, stored.folder, stored.folder)
+        stored.cnn.network.to(device)
+        return Captioner(stored.folder.resolve().name, network.to(device), stored.infos, stored.cnn)
     path = Path(model)
     read = read_infos(Path(infos))
     weights = {name: tensor.float() for name, tensor in read_weight_file(path).items()}
+    network = _network(read, weights, path, Path(infos))
+    name = path.stem if path.stem != "model" else path.absolute().parent.name
+    return Captioner(name, network.to(device), read)
+
+
+def _network(infos: Infos, weights: Mapping[str, Tensor], model: Path, told: Path) -> AoANet:
     with torch.device("meta"):  # so that no option makes memory be taken before it is checked
-        network = AoANet(read.options)
-    _require_fit(network, weights, path, Path(infos))
+        network = AoANet(infos.options)
+    _require_fit(network, weights, model, told)
     network.load_state_dict(weights, assign=True)
-    network.requires_grad_(False).eval().to(device)
-    return Captioner(
-        path.stem if path.stem != "model" else path.absolute().parent.name, network, read
-    )
+    return network.requires_grad_(False).eval()
 
 
 def _require_fit(network: AoANet, weights: Mapping[str, Tensor], model: Path, infos: Path) -> None:

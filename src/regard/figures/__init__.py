@@ -1,0 +1,1 @@
+"""Pictures and films of what a run recorded, one kind a file."""

@@ -1,0 +1,106 @@
+"""Recipes for diffusion transformers: latents as a sequence, packed images, videos by channel."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regard.errors import GeometryError
+from regard.joined import JoinedTokens, Segment
+from regard.layouts.scene import Scene, Size, floor_div, grid, pair
+from regard.tokens import Tokens
+
+PACKED_PX = 16
+"""Pixels a side of a packed token: 2 x 2 latents of 8 pixels each."""
+
+
+@dataclass(frozen=True)
+class PackedLatents:
+    """Flux: 2 x 2 latents a token, so the input has no sides; the model is told its places.
+
+    The view is that of the generated picture, 16 pixels a token. Source: `_pack_latents` of
+    diffusers 0.42.
+    """
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        segments = [
+            Segment(f"image {i}", packed(scene, grid_hw, i), i)
+            for i, grid_hw in enumerate(packed_sizes(scene))
+        ]
+        return segments[0].tokens if len(segments) == 1 else JoinedTokens.of(segments)
+
+
+def packed_sizes(scene: Scene) -> list[Size]:
+    """Rows and columns of each packed picture, as `img_ids` or `img_shapes` says."""
+    shapes: Any = scene.inputs.get("img_shapes")
+    if shapes is not None:
+        of_one = shapes[0] if isinstance(shapes[0], list) else shapes
+        return [(int(rows), int(columns)) for _, rows, columns in of_one]
+    ids = scene.given("img_ids")
+    ids = ids[0] if ids.dim() == 3 else ids
+    return [_size(ids[:, 1], ids[:, 2])]
+
+
+def _size(rows: Tensor, columns: Tensor) -> Size:
+    """The size of a grid whose places come row by row."""
+    size = int(rows.max()) + 1, int(columns.max()) + 1
+    places = torch.arange(math.prod(size))
+    expected = places // size[1], places % size[1]
+    if not (rows.equal(expected[0].to(rows)) and columns.equal(expected[1].to(columns))):
+        raise GeometryError(
+            f"the {len(rows)} places in img_ids are no grid of {size[0]} x {size[1]} row by row"
+        )
+    return size
+
+
+def packed(scene: Scene, grid_hw: Size, picture: int) -> Tokens:
+    """The grid of one packed picture."""
+    side = PACKED_PX
+    view = scene.view((grid_hw[0] * side, grid_hw[1] * side), picture)
+    return grid(view, grid_hw, (side, side))
+
+
+def packed_length(scene: Scene) -> int:
+    """Tokens of all packed pictures."""
+    return sum(map(math.prod, packed_sizes(scene)))
+
+
+@dataclass(frozen=True)
+class LatentVideo:
+    """Frame after frame of latents, each row by row.
+
+    Attributes:
+        time_axis: Axis of the input along which frames follow each other: -3 after the channels,
+            -4 before them.
+    """
+
+    time_axis: int = -3
+
+    def __call__(self, scene: Scene, count: int) -> JoinedTokens:
+        """The layout."""
+        times, span, cells, patch = self._clip(scene)
+        return JoinedTokens.of(
+            Segment(
+                f"frame {i * span}",
+                grid(scene.view(picture=i * span), cells, patch),
+                i * span,
+                span,
+            )
+            for i in range(times)
+        )
+
+    def length(self, scene: Scene) -> int:
+        """Tokens of the whole video."""
+        times, _, cells, _ = self._clip(scene)
+        return times * math.prod(cells)
+
+    def _clip(self, scene: Scene) -> tuple[int, int, Size, Size]:
+        """Steps of time, frames in each, rows and columns, size of a patch."""
+        size: Any = scene.setting("patch_size")
+        told = getattr(scene.config, "patch_size_t", None) or 1
+        span, patch = (told, pair(size)) if isinstance(size, int) else (size[0], pair(size))
+        cells = floor_div(scene.input_hw, patch)
+        return scene.pixels_shape[self.time_axis] // span, span, cells, patch
