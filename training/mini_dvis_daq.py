@@ -30,16 +30,16 @@ from training.video_tracker import tracker_loss
 
 CLIPS = 1600
 """Clips that the segmenter learns from."""
-TRACKED_CLIPS = 600
+TRACKED_CLIPS = 300
 """Those of them that tracker and refiner learn from."""
 HELD_OUT = range(1_000_000, 1_000_016)
 """Clips that quality is measured on; the tests take others."""
 BATCH = 16
 CROPS = 64
 BACKBONE = Schedule(steps=460, rate=2e-3, warm_steps=50)
-SEGMENTER = Schedule(steps=2600, rate=8e-4, warm_steps=200)
-TRACKER = Schedule(steps=400, rate=5e-4, warm_steps=30)
-REFINER = Schedule(steps=200, rate=5e-4, warm_steps=30)
+SEGMENTER = Schedule(steps=2505, rate=8e-4, warm_steps=200)
+TRACKER = Schedule(steps=150, rate=5e-4, warm_steps=30)
+REFINER = Schedule(steps=80, rate=5e-4, warm_steps=30)
 
 _WHOLE_FRAMES = 0.945
 """From this share of the segmenter's steps on, frames are whole; before, parts of them."""
@@ -47,6 +47,7 @@ _PART_PX = 96
 _CROP_PX = 64
 
 SETTINGS = Settings(
+    max_unseen_frames=16,
     first_frame_threshold=0.3,
     threshold=0.3,
     slot_threshold=0.05,

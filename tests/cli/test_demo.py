@@ -73,6 +73,7 @@ def test_demo_dvis(run: Run, here: Path) -> None:
     assert last.endswith(f"and the frames in {here / 'dvis'}")
     assert len(list(Path("dvis/frames").glob("*.png"))) == 24
     assert Path("dvis/contact_sheet.png").is_file()
+    assert Path("dvis/importance.png").is_file()
     assert Path("dvis/run/videos/frames_instance_0.mp4").is_file()
     assert Path("dvis/run/inference/frames_instance_0_frames.csv").is_file()
 
