@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test check format docs bench faults clean
 
 demo: .venv/ready ## look at a sample photo with a real DINOv2
 	$(BIN)/regard demo
@@ -24,6 +24,10 @@ docs: .venv/ready ## run every example in the docs and docstrings
 
 bench: .venv/ready ## measure again every number in docs/performance.md
 	$(BIN)/python -m benchmarks
+
+faults: .venv/ready ## kill, fill and damage runs at full scale (hours)
+	$(BIN)/python -m pytest tests/faults --slow
+	PYTHONPATH=tests $(BIN)/python -m faults.kill_runs --out "$$(mktemp -d)" --kills 200
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

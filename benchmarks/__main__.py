@@ -14,6 +14,7 @@ from benchmarks.measure import RESULTS
 
 NAMES = (
     "recording_time",
+    "video_recording",
     "recording_memory",
     "bias_memory",
     "one_row",

@@ -14,15 +14,11 @@ from regard.models.aoanet.small_cnn import STRIDE
 
 SIZE_PX = 80
 GRID = SIZE_PX // STRIDE
-OBJECTS = (1, 3)
-"""The CNN sees up to three objects; captions are learned of up to two."""
 FIRST_SEED = 1_000_000
 """Scenes of smaller seeds are held out."""
 SIZES = ("small", "large")
 WORDS = (*("a", "left", "of", "above", "and", "on"), *SIZES, *COLOURS, *KINDS, *STUFF, "UNK")
 MAX_LENGTH = 16
-WORDS_OF_TWO = 10
-"""Most words of a caption of two objects."""
 
 Array = npt.NDArray[Any]
 
@@ -39,8 +35,9 @@ class Pool:
     """(scenes, MAX_LENGTH) uint8; 0 ends a caption and fills up what is after it."""
 
 
-def make_pool(count: int, folder: Path) -> Pool:
-    """Generate the scenes, or read those of an earlier run from the folder."""
+def make_pool(count: int, folder: Path, *, first: int, objects: tuple[int, int]) -> Pool:
+    """Generate the scenes of seeds from ``first`` on, or read those of an earlier run."""
+    folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.npy" for name in ("images", "cells", "tokens")}
     if all(path.exists() for path in paths.values()):
         found = Pool(**{name: np.load(path, mmap_mode="r") for name, path in paths.items()})
@@ -53,7 +50,7 @@ def make_pool(count: int, folder: Path) -> Pool:
     )
     began = time.monotonic()
     for i in range(count):
-        scene = photo(FIRST_SEED + i, (SIZE_PX, SIZE_PX), OBJECTS)
+        scene = photo(first + i, (SIZE_PX, SIZE_PX), objects)
         pool.images[i], pool.cells[i], pool.tokens[i] = scene.image, cells(scene), tokens(scene)
         if i % 1000 == 999:
             print(f"scene {i + 1} of {count}, {time.monotonic() - began:.0f} s", flush=True)
@@ -89,4 +86,11 @@ def cells(scene: Scene) -> Array:
         found[2][inside] = SIZES.index(one.size)
         found[3][inside] = (x0 + x1) / 2 / SIZE_PX * 127
         found[4][inside] = (y0 + y1) / 2 / SIZE_PX * 127
+    return found
+
+
+def mirrored(cells: Array) -> Array:
+    """Cells (batch, 5, GRID, GRID) of mirror images."""
+    found = cells[..., ::-1].copy()
+    found[:, 3] = np.where(found[:, 3] < 0, -1, 127 - found[:, 3])
     return found

@@ -31,21 +31,25 @@ from regard.models.aoanet.network import AoANet
 from regard.models.aoanet.options import Options
 from regard.models.aoanet.small_cnn import POSITION_CHANNELS, SmallCnn
 from training.aoanet_scenes import (
+    FIRST_SEED,
     GRID,
     MAX_LENGTH,
     SIZE_PX,
     SIZES,
     WORDS,
-    WORDS_OF_TWO,
     Array,
     Pool,
     make_pool,
+    mirrored,
 )
 
 BATCH = 32
 SCENES = 10_000
-CNN_STEPS = 700
-CAPTIONER_STEPS = 2000
+"""Of the CNN, with up to three objects."""
+CAPTIONED = 8_000
+"""Of the captioner, with up to two: others, so that features are no better than of any photo."""
+CNN_STEPS = 1100
+CAPTIONER_STEPS = 1300
 
 
 class Stage:
@@ -84,7 +88,7 @@ class Stage:
     def descend(self, loss: Tensor, **measured: float) -> None:
         """One step down; a line of progress every 25 steps."""
         self.optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         if self.done % 25 == 24:
@@ -128,13 +132,15 @@ class CellHeads(nn.Module):
 
 
 def train_cnn(pool: Pool, steps: int, folder: Path) -> SmallCnn:
-    """The CNN, trained on cells."""
+    """The CNN, trained on cells of the scenes and of their mirror images."""
     cnn = SmallCnn()
     heads = CellHeads(cnn.channels - POSITION_CHANNELS)
     stage = Stage(folder / "cnn.pt", {"cnn": cnn, "heads": heads}, steps, 4e-3, 1e-2)
     for chosen in stage.batches(len(pool.images), seed=1):
-        cells = torch.from_numpy(pool.cells[chosen].astype(np.int64))
-        loss, measured = _cell_loss(heads(cnn.look(_pixels(pool.images[chosen]))), cells)
+        images, cells = pool.images[chosen], pool.cells[chosen].astype(np.int64)
+        if stage.done % 2:
+            images, cells = images[:, :, ::-1], mirrored(cells)
+        loss, measured = _cell_loss(heads(cnn.look(_pixels(images))), torch.from_numpy(cells))
         stage.descend(loss, **measured)
     return cnn.eval().requires_grad_(False)
 
@@ -160,7 +166,7 @@ def _cell_loss(found: tuple[Tensor, ...], cells: Tensor) -> tuple[Tensor, dict[s
 
 def _pixels(images: Array) -> Tensor:
     """(batch, 3, height, width), as `GridCnn` gives a photo to its network."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    x = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float() / 255
     mean, deviation = (torch.tensor(value).view(3, 1, 1) for value in (MEAN, DEVIATION))
     return (x - mean) / deviation
 
@@ -229,17 +235,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train mini-aoanet.")
     parser.add_argument("--out", type=Path, default=Path("runs/mini-aoanet"))
     parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--captioned", type=int, default=CAPTIONED)
     parser.add_argument("--cnn-steps", type=int, default=CNN_STEPS)
     parser.add_argument("--captioner-steps", type=int, default=CAPTIONER_STEPS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    pool = make_pool(chosen.scenes, chosen.out)
+    seen, first = chosen.out / "seen", FIRST_SEED
+    pool = make_pool(chosen.scenes, seen, first=first, objects=(1, 3))
     cnn = train_cnn(pool, chosen.cnn_steps, chosen.out)
-    told = np.flatnonzero(pool.tokens[:, WORDS_OF_TWO] == 0)
-    features, tokens = features_of(cnn, pool.images[told]), pool.tokens[told]
-    network = train_captioner(features, tokens, chosen.captioner_steps, chosen.out)
+    told, first = chosen.out / "told", FIRST_SEED + chosen.scenes
+    pool = make_pool(chosen.captioned, told, first=first, objects=(1, 2))
+    features = features_of(cnn, pool.images)
+    network = train_captioner(features, pool.tokens, chosen.captioner_steps, chosen.out)
     write_model(chosen.out / "model", cnn, network)
 
 

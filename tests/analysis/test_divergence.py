@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,10 @@ def test_the_number_of_permutations_is_stated_truly() -> None:
 
 
 def test_the_seed_decides_and_equal_runs_differ_by_nothing() -> None:
-    pairs = [(np.arange(1, 40), np.arange(40, 1, -1)), ([1, 1, 2], [2, 1, 1])]
+    pairs: list[tuple[Any, Any]] = [
+        (np.arange(1, 40), np.arange(40, 1, -1)),
+        ([1, 1, 2], [2, 1, 1]),
+    ]
     first, again = (permutation_test(pairs, permutations=50, seed=3) for _ in range(2))
     assert np.array_equal(first.null, again.null)
     assert not np.array_equal(first.null, permutation_test(pairs, permutations=50, seed=4).null)

@@ -31,10 +31,10 @@ def test_a_run_is_made_gone_on_with_and_checked(run: Run, model: str, here: Path
     assert "2 videos, 4 frames: about " in done.err
     assert "video 2: " in done.err
     assert "1 of 2 videos failed" in done.err
-    assert "val.json -> run  (1 videos are done)" in done.out
+    assert "val.json -> run  (1 video done)" in done.out
     bad.write_bytes(whole)
     done = run(*command)
-    assert (done.code, done.out) == (0, "val.json -> run  (2 videos are done, 1 of them before)\n")
+    assert (done.code, done.out) == (0, "val.json -> run  (2 videos done, 1 of them before)\n")
     assert open_run("run").videos == ("1", "2")
     checked = run("check", "run")
     assert checked.code == 0

@@ -35,7 +35,7 @@ def test_a_clip_becomes_a_run(run: Run, model: str, clip: str) -> None:
     command = ("video", clip, "--model", model, "--short-side-px", "64", "--instances", "1")
     done = run(*command)
     assert done.code == 0, done.err
-    assert "1 videos, 3 frames: about " in done.err
+    assert "1 video, 3 frames: about " in done.err
     assert "clip.mp4 -> regard-out/clip  (3 frames, " in done.out
     found = open_run("regard-out/clip")
     assert done.out.count("\n") == 1 + min(10, len(found.video("clip").instances))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from regard.runs import open_run
 from regard.runs.check import check_run
-from regard.runs.journal import JOURNAL, read_journal
+from regard.runs.journal import JOURNAL, latest, read_journal, sealed_files
 
 
 def assert_nothing_is_lost(run: Path, before: set[str]) -> set[str]:
@@ -12,9 +12,9 @@ def assert_nothing_is_lost(run: Path, before: set[str]) -> set[str]:
     if not (run / JOURNAL).is_file():
         assert not before
         return set()
-    acknowledged = {unit.name for unit in read_journal(run)}
+    acknowledged = set(latest(read_journal(run)))
     assert before <= acknowledged
-    files = {name for unit in read_journal(run) for name in unit.files}
+    files = sealed_files(read_journal(run))
     broken = [found for found in check_run(run) if found.problem and found.name in files]
     assert not broken
     if "run" in acknowledged:

@@ -1,8 +1,8 @@
 """Kills a program that makes a run, at every call that writes or at random instants.
 
 `PYTHONPATH=tests python -m faults.kill_runs --run MADE --out FOLDER` makes a finished run again
-without the model, killed at each call in turn. `--dataset VAL.json --model MODEL --kills
-N` runs a model, then every later step that there is (summarize, render), killed N times.
+without the model, killed at each call in turn. `--kills N` runs a model over clips, then every
+later step that there is (summarize, render), killed N times.
 
 After each kill nothing acknowledged may be lost; after the last one the folder must hold the same
 bytes as that of a run that nobody disturbed. The first line that does not hold ends the program.
@@ -24,6 +24,7 @@ import torch
 from faults.copied import copy_run
 from faults.invariants import assert_nothing_is_lost, contents
 from faults.test_failing_calls import CALLS, Counter
+from regard.datasets.shapes import write_ytvis
 from regard.runs import open_run
 
 LOADED_BEFORE = (
@@ -33,8 +34,7 @@ LOADED_BEFORE = (
     "scipy.optimize",
 )
 
-SHORT_SIDE_PX = 64
-"""What the model sees."""
+Commands = Callable[[Path], list[list[str]]]
 
 STEPS = ("summarize", "render")
 """Commands that go on with a run, where they exist."""
@@ -45,7 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--run", type=Path)
-    parser.add_argument("--dataset", type=Path)
+    parser.add_argument("--dataset", type=Path, help="by default four generated clips")
+    parser.add_argument("--short-side-px", type=int)
     parser.add_argument("--model", default="mini-dvis-daq")
     parser.add_argument("--every", type=int, default=1, help="each so-and-so-many-th call")
     parser.add_argument("--kills", type=int, default=200)
@@ -55,7 +56,7 @@ def main() -> None:
     if chosen.run is not None:
         every_call(chosen.run, chosen.out, chosen.every)
     else:
-        at_random(chosen.out, chosen.dataset, chosen.model, chosen.kills, chosen.seed)
+        at_random(chosen.out, commands(chosen), chosen.kills, chosen.seed)
 
 
 def every_call(made_path: Path, out: Path, every: int) -> None:
@@ -81,36 +82,47 @@ def copy_until(made_path: Path, out: Path, call: int) -> None:
     copy_run(open_run(made_path), out)
 
 
-def at_random(out: Path, dataset: Path, model: str, kills: int, seed: int) -> None:
+def commands(chosen: argparse.Namespace) -> Commands:
+    """The commands that make a run in a folder and go on with it."""
+    from regard.cli import app
+
+    dataset: Path = chosen.dataset or write_ytvis(chosen.out / "shapes", range(4), frames=4)
+    size = ["--short-side-px", str(chosen.short_side_px)] if chosen.short_side_px else []
+
+    def of(run: Path) -> list[list[str]]:
+        first = ["run", str(dataset), "--model", chosen.model, "--out", str(run), *size]
+        return [first, *([step, str(run)] for step in STEPS if step in set(app))]
+
+    return of
+
+
+def at_random(out: Path, of: Commands, kills: int, seed: int) -> None:
     """Kills at random instants of a run with its later steps."""
     for module in LOADED_BEFORE:  # so that no child spends its time on it
         importlib.import_module(module)
     undisturbed = out / "undisturbed"
     start = time.monotonic()
-    assert not killed(lambda: everything(dataset, model, undisturbed))
+    assert not killed(lambda: everything(of(undisturbed)))
     seconds, expected = time.monotonic() - start, contents(undisturbed)
     instants, count, rounds = random.Random(seed), 0, 0
     while count < kills:
         rounds += 1
         shutil.rmtree(out / "run", ignore_errors=True)
         acknowledged: set[str] = set()
-        while killed(lambda: everything(dataset, model, out / "run"), instants.random() * seconds):
+        while killed(lambda: everything(of(out / "run")), instants.random() * seconds):
             count += 1
             acknowledged = assert_nothing_is_lost(out / "run", acknowledged)
             if count == kills:
-                assert not killed(lambda: everything(dataset, model, out / "run"))
+                assert not killed(lambda: everything(of(out / "run")))
                 break
         assert contents(out / "run") == expected, f"after {count} kills"
     print(f"{count} kills over {rounds} runs of {seconds:.1f} s: nothing lost, the same bytes")
 
 
-def everything(dataset: Path, model: str, run: Path) -> None:
+def everything(commands: list[list[str]]) -> None:
     """A run over a dataset and what follows it."""
     from regard.cli import app
 
-    small = ["--short-side-px", str(SHORT_SIDE_PX)]
-    commands = [["run", str(dataset), "--model", model, "--out", str(run), *small]]
-    commands += [[step, str(run)] for step in STEPS if step in set(app)]
     for command in commands:
         code = app(command, result_action="return_value") or 0
         assert code == 0, f"{command} ended with {code}"

@@ -42,6 +42,7 @@ def test_kills_at_random_instants_of_a_model(shared: Path, tmp_path: Path) -> No
     save_file(load_file(weights), model)
     dataset = write_dataset(tmp_path, frames=1)
     out = tmp_path / "out"
-    said = kill_runs("--dataset", dataset, "--model", model, "--out", out, "--kills", 3)
+    what = ("--dataset", dataset, "--model", model, "--short-side-px", 64)
+    said = kill_runs(*what, "--out", out, "--kills", 3)
     assert said.startswith("3 kills over ")
     assert said.endswith(": nothing lost, the same bytes")

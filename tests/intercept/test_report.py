@@ -70,7 +70,7 @@ class OptionalContext(nn.Module):
     def __init__(self, fused: bool) -> None:
         super().__init__()
         self.cross = nn.Module()
-        self.cross.forward = self.fused if fused else self.written  # type: ignore[method-assign]
+        self.cross.forward = self.fused if fused else self.written
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         y: Tensor = self.cross(F.scaled_dot_product_attention(x, x, x), context)

@@ -103,7 +103,7 @@ def hush(network: nn.Module, names: str) -> None:
     """Make parameters of these names small."""
     for name, parameter in network.named_parameters():
         if names and re.search(names, name):
-            parameter *= 0.02
+            parameter.mul_(0.02)
 
 
 def part(network: nn.Module) -> None:

@@ -73,9 +73,10 @@ def _deformable_change(
         assert before.sample is not None
         assert after.sample is not None
         values = after.sample.values.get() - before.sample.values.get()
-        return values.norm(dim=-1).mean(1)
+        changed: Tensor = values.norm(dim=-1)
+        return changed.mean(1)
     old, new = before.points(), after.points()
-    moved = (new.xy - old.xy).norm(dim=-1) + (new.weights - old.weights).abs()
+    moved: Tensor = (new.xy - old.xy).norm(dim=-1) + (new.weights - old.weights).abs()
     return moved.sum(-1).mean(1)
 
 

@@ -78,6 +78,14 @@ def made(dataset: Path, run_dataset: RunDataset, tmp_path_factory: pytest.TempPa
     return run_dataset(dataset, tmp_path_factory.mktemp("made") / "run").run
 
 
+@pytest.fixture(scope="session")
+def everything(
+    dataset: Path, run_dataset: RunDataset, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """The same with every call kept; not to be changed."""
+    return run_dataset(dataset, tmp_path_factory.mktemp("all") / "run", keep="all").run
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a folder."""
     paths = (path for path in folder.rglob("*") if path.is_file())

@@ -24,13 +24,6 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def everything(
-    dataset: Path, run_dataset: RunDataset, tmp_path_factory: pytest.TempPathFactory
-) -> Run:
-    return run_dataset(dataset, tmp_path_factory.mktemp("all") / "run", keep="all").run
-
-
-@pytest.fixture(scope="module")
 def exported(everything: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("npz") / "run"
     written = list(export_npz(everything, out))

@@ -26,16 +26,8 @@ def live(network: DvisDaq, dataset: Path) -> Iterator[ClipAttention]:
 
 
 @pytest.fixture(scope="module", params=["predicted", "all"])
-def stored(
-    request: pytest.FixtureRequest,
-    made: Run,
-    dataset: Path,
-    run_dataset: RunDataset,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> RecordedVideo:
-    if request.param == "predicted":
-        return made.video(1)
-    return run_dataset(dataset, tmp_path_factory.mktemp("all") / "run", keep="all").run.video(1)
+def stored(request: pytest.FixtureRequest, made: Run, everything: Run) -> RecordedVideo:
+    return (made if request.param == "predicted" else everything).video(1)
 
 
 def near(ours: Tensor, theirs: Tensor) -> bool:
@@ -188,6 +180,27 @@ def test_what_does_not_exist_is_said(made: Run, ask: object, message: str) -> No
 def test_videos_that_do_not_exist_are_said(made: Run) -> None:
     with pytest.raises(SelectionError, match="has no video '9'; it has 1, 2"):
         made.video(9)
+
+
+def test_a_long_video_lies_in_many_parts(
+    live: ClipAttention,
+    dataset: Path,
+    run_dataset: RunDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here each window, each frame of the tracker and each row of the refiner fills one."""
+    monkeypatch.setattr("regard.runs.parts.PART_BYTES", 1)
+    run = run_dataset(dataset, tmp_path / "run", settings=SMALL.updated(window=2)).run
+    parts = {path.name for path in (run.path / "attention_maps").glob("video_1_segment_*")}
+    assert parts == {f"video_1_segment_{frames}.safetensors" for frames in ("0-2", "2-3")}
+    video = run.video(1)
+    for row in tracks(video):
+        for frame in range(FRAMES):
+            ours, theirs = video.heat(row, frame), live.attention.heat(row, frame)
+            assert (ours is None) == (theirs is None)
+            if ours is not None and theirs is not None:
+                assert near(ours, theirs)
 
 
 @pytest.mark.parametrize("keep", ["maps"])

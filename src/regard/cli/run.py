@@ -73,7 +73,7 @@ def run(
     from regard.cli.run_progress import RunProgress
     from regard.runs.dataset import dataset_run
     from regard.runs.job import Job
-    from regard.runs.run_videos import run_here, run_videos
+    from regard.runs.run_videos import counted, run_here, run_videos
 
     loaded, settings = load_model(model, online, config, short_side_px)
     job = Job(network=loaded.network, settings=settings, keep=keep, layers=layers, device=device)
@@ -88,5 +88,6 @@ def run(
             out, about, job, sources, engine=chosen, progress=progress, notify=complain
         )
     before = f", {outcome.done_before} of them before" if outcome.done_before else ""
-    print(plain(f"{dataset} -> {out}  ({len(outcome.run.videos)} videos are done{before})"))
+    done = counted(len(outcome.run.videos), "video")
+    print(plain(f"{dataset} -> {out}  ({done} done{before})"))
     return tell_failed(outcome.failed, len(sources), "videos")

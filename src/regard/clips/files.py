@@ -54,7 +54,8 @@ def save(
     root = _root(clip)
     with RunFolder(path) as run:
         begin(run, _about(clip, name, root, path))
-        run.acknowledge(finish_video(path, name, clip, part_writer(path, name), root))
+        with part_writer(path, name) as parts:
+            run.acknowledge(finish_video(path, name, clip, parts, root))
         finish(run, {})
         for unit in run.units:
             yield from (path / file for file in unit.files)

@@ -70,7 +70,7 @@ def read_runs(stored: Any, size_hw: tuple[int, int] | None = None) -> MaskRuns:
         FormatError: It is nothing of the kind, or its runs do not fill its size exactly.
     """
     size, lengths = read_run_lengths(stored, size_hw)
-    edges = np.cumsum(np.array(lengths, dtype=np.int64))
+    edges = np.cumsum(lengths)
     ends = edges[1::2]
     starts = edges[0::2][: len(ends)]
     there = ends > starts

@@ -7,7 +7,7 @@ difference to the run two before.
 Source: the format of pycocotools (``maskApi.c``, ``rleToString``).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from regard.datasets.run_lengths import run_lengths
 from regard.errors import FormatError
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Lengths = np.ndarray[Any, np.dtype[np.int64]]
 PIXEL_LIMIT = 2**28
 """Masks of more pixels are refused."""
 
@@ -29,7 +30,7 @@ def encode_mask(mask: Mask) -> dict[str, Any]:
 
     >>> import numpy as np
     >>> encode_mask(np.array([[True, False], [True, True]]))
-    {'size': [2, 2], 'counts': '0211'}
+    {'size': [2, 2], 'counts': '021O'}
     """
     return {"size": list(mask.shape), "counts": _pack(run_lengths(mask)["counts"])}
 
@@ -51,8 +52,8 @@ def decode_mask(stored: Any, size_hw: tuple[int, int] | None = None) -> Mask:
 
 def read_run_lengths(
     stored: Any, size_hw: tuple[int, int] | None = None
-) -> tuple[tuple[int, int], list[int]]:
-    """Size of a mask, and its run lengths, which fill it exactly.
+) -> tuple[tuple[int, int], Lengths]:
+    """Size of a mask, and its run lengths, which fill it exactly, (runs,).
 
     Args:
         stored: As for `decode_mask`.
@@ -64,42 +65,43 @@ def read_run_lengths(
     height, width = _size(stored, size_hw)
     counts = stored.get("counts")
     if isinstance(counts, (str, bytes)):
-        counts = list(_unpack(counts))
+        counts = _unpack(counts)
     return (height, width), _checked(counts, height * width)
 
 
 def _pack(runs: Sequence[int]) -> str:
-    text = bytearray()
-    for index, run in enumerate(runs):
-        value = run - runs[index - 2] if index > 2 else run
-        more = True
-        while more:
-            piece = value & 31
-            value >>= 5
-            more = value != (-1 if piece & _SIGN else 0)
-            text.append(_FIRST + (piece | _MORE if more else piece))
-    return text.decode("ascii")
+    values = np.array(runs, np.int64)
+    values[3:] -= np.array(runs, np.int64)[1:-2]
+    pieces = np.zeros((len(values), _MAX_PIECES), np.uint8)
+    is_there = np.zeros(pieces.shape, bool)
+    goes_on = np.ones(len(values), bool)
+    for place in range(_MAX_PIECES):
+        is_there[:, place] = goes_on
+        piece, values = values & 31, values >> 5
+        goes_on = goes_on & (values != np.where(piece & _SIGN, -1, 0))
+        pieces[:, place] = _FIRST + piece + _MORE * goes_on
+    return pieces[is_there].tobytes().decode("ascii")
 
 
-def _unpack(text: str | bytes) -> Iterator[int]:
-    characters = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    runs: list[int] = []
-    value = pieces = 0
-    for character in characters:
-        bits = character - _FIRST
-        if not 0 <= bits < 64 or pieces == _MAX_PIECES:
-            raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
-        value |= (bits & 31) << 5 * pieces
-        pieces += 1
-        if bits & _MORE:
-            continue
-        if bits & _SIGN:
-            value -= 1 << 5 * pieces
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        yield runs[-1]
-        value = pieces = 0
-    if pieces:
+def _unpack(text: str | bytes) -> Lengths:
+    """All numbers at once: a text has thousands of pieces."""
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    pieces = np.frombuffer(raw, np.uint8).astype(np.int64) - _FIRST
+    ends = np.flatnonzero(pieces & _MORE == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if pieces.size and (pieces.min() < 0 or pieces.max() >= 64):
+        raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
+    if pieces.size and (not ends.size or ends[-1] != len(pieces) - 1):
         raise FormatError(f"run lengths {text[:40]!r} end in the middle of a number")
+    counts = ends + 1 - starts[: len(ends)]
+    if not pieces.size or counts.max() > _MAX_PIECES:
+        raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
+    shifts = 5 * (np.arange(len(pieces)) - np.repeat(starts, counts))
+    values = np.add.reduceat((pieces & 31) << shifts, starts)
+    values -= np.where(pieces[ends] & _SIGN, 1 << 5 * counts, 0)
+    values[1::2] = values[1::2].cumsum()  # from the fourth on a number is a difference
+    values[2::2] = values[2::2].cumsum()
+    return values
 
 
 def _size(stored: Any, size_hw: tuple[int, int] | None) -> tuple[int, int]:
@@ -115,11 +117,18 @@ def _size(stored: Any, size_hw: tuple[int, int] | None) -> tuple[int, int]:
     return found
 
 
-def _checked(counts: Any, pixels: int) -> list[int]:
-    whole = isinstance(counts, list) and all(type(count) is int for count in counts)
-    if not whole or any(count < 0 for count in counts) or sum(counts) != pixels:
+def _checked(counts: Any, pixels: int) -> Lengths:
+    lengths = counts if isinstance(counts, np.ndarray) else _listed(counts, pixels)
+    if lengths is None or not lengths.size or lengths.min() < 0 or lengths.sum() != pixels:
         raise FormatError(
             f"the run lengths of a mask do not fill it: expected whole numbers from 0 on, {pixels} "
             "in sum"
         )
-    return list(counts)
+    return lengths
+
+
+def _listed(counts: Any, pixels: int) -> Lengths | None:
+    """A list of numbers that may be run lengths; None if it is something else."""
+    if not isinstance(counts, list) or not all(type(count) is int for count in counts):
+        return None
+    return np.array(counts, np.int64) if all(0 <= count <= pixels for count in counts) else None

@@ -95,7 +95,7 @@ def _decide(comparison: Comparison, limits_px: tuple[float, float]) -> _Decided:
     ignored = comparison.crowds | _outside(comparison.true_areas_px, limits_px)
     outside = _outside(comparison.areas_px[order], limits_px)
     overlaps = comparison.overlaps[order]
-    taken = np.stack([match(overlaps, t, ignored, comparison.crowds) for t in THRESHOLDS])
+    taken = match(overlaps, THRESHOLDS, ignored, comparison.crowds)
     alone = taken == NOBODY
     of_ignored = ~alone & np.append(ignored, False)[taken]
     return _Decided(

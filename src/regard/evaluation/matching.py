@@ -18,23 +18,27 @@ NOBODY = -1
 _ALMOST_ONE = 1 - 1e-10
 
 
-def match(overlaps: Floats, threshold: float, ignored: Flags, crowds: Flags) -> Places:
-    """The object that each prediction takes, (predictions,); `NOBODY` where it takes none.
+def match(overlaps: Floats, thresholds: Floats, ignored: Flags, crowds: Flags) -> Places:
+    """The object that each prediction takes, (thresholds, predictions); or `NOBODY`.
 
     Args:
         overlaps: (predictions, objects), best prediction first.
-        threshold: Least overlap.
+        thresholds: Least overlaps.
         ignored: (objects,) those that do not count.
         crowds: (objects,) those that many predictions may take.
     """
-    taken = np.zeros(overlaps.shape[1], bool)
-    found = np.full(len(overlaps), NOBODY, np.int64)
-    least = min(threshold, _ALMOST_ONE)
+    least = np.minimum(thresholds, _ALMOST_ONE)[:, None]
+    every, last = np.arange(len(least)), overlaps.shape[1] - 1
+    taken = np.zeros((len(least), last + 1), bool)
+    found = np.full((len(least), len(overlaps)), NOBODY, np.int64)
     for place, row in enumerate(overlaps):
         free = (row >= least) & (~taken | crowds)
-        chosen = free & ~ignored if (free & ~ignored).any() else free
-        if chosen.any():
-            values = np.where(chosen, row, -1.0)
-            best = len(values) - 1 - int(values[::-1].argmax())
-            found[place], taken[best] = best, True
+        if not free.any():
+            continue
+        real = free & ~ignored
+        chosen = np.where(real.any(1, keepdims=True), real, free)
+        best = last - np.where(chosen, row, -1.0)[:, ::-1].argmax(1)
+        takes = chosen.any(1)
+        found[takes, place] = best[takes]
+        taken[every[takes], best[takes]] = True
     return found

@@ -82,6 +82,8 @@ class Room:
             how: As for `write`.
         """
         path = self._made(name)
+        if self._run is not None:
+            self._run.withdraw(figure)
         write_animation(path, frames, fps=fps)
         if self._run is not None:
             self._run.vouch(figure, [name], how)

@@ -64,8 +64,7 @@ class Parts:
 def _segments(part: Part, scene: Scene, size: int) -> tuple[Segment, ...]:
     """A part as one segment; of several pictures, as those that it has."""
     tokens = part.recipe(scene, size)
-    several = isinstance(tokens, JoinedTokens)
-    return tokens.segments if several else (Segment(part.name, tokens),)
+    return tokens.segments if isinstance(tokens, JoinedTokens) else (Segment(part.name, tokens),)
 
 
 @dataclass(frozen=True)

@@ -86,10 +86,20 @@ class About:
             raise RunError(
                 f"the folder holds another run ({lines}); choose another folder, or remove this one"
             )
-        there = tuple((str(video["id"]), video["source"]) for video in found["videos"])
-        merged = dict(there) | dict(self.videos)
+        there = {str(video["id"]): video["source"] for video in found["videos"]}
+        self._require_same_videos(there)
+        merged = there | dict(self.videos)
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return type(self)(**(fields | {"videos": tuple(merged.items())}))
+
+    def _require_same_videos(self, there: Mapping[str, str | None]) -> None:
+        """Refuse another video under a name that is taken; datasets are told by their checksum."""
+        for name, source in self.videos:
+            if self.dataset is None and there.get(name, source) != source:
+                raise RunError(
+                    f"the folder has a video {name!r} already, made of {there[name]}, which is "
+                    f"another one than {source}; choose another folder"
+                )
 
 
 def read_about(run: Path) -> dict[str, Any] | None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.errors import FormatError, MediaError
-from regard.runs.journal import JOURNAL, read_journal, sealed_files
-from regard.runs.stored_calls import difference
+from regard.runs.journal import JOURNAL, difference, read_journal, sealed_files
 
 
 @dataclass(frozen=True)

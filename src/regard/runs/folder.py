@@ -17,6 +17,7 @@ from regard.runs.journal import (
     Seal,
     Unit,
     append,
+    difference,
     latest,
     read_journal,
     sealed_files,
@@ -45,6 +46,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._folder = self._journal = -1
+        self._replaced: dict[str, tuple[str, ...]] = {}  # files of units that were withdrawn
         try:
             for name in FOLDERS:
                 (path / name).mkdir(parents=True, exist_ok=True)
@@ -91,13 +93,34 @@ class RunFolder:
             how: Choices that the files depend on, of numbers, words and lists; `is_done` compares
                 them.
         """
-        seals = {name: self.write(name, data) for name, data in files}
+        seals = {name: self._renew(unit, name, data) for name, data in files}
         self.acknowledge(Unit(unit, seals, dict(how or {})))
+
+    def _renew(self, unit: str, name: str, data: bytes) -> Seal:
+        """Write a file of a unit, unless it is there with the same bytes."""
+        former, seal = self.unit(unit), Seal.of(data)
+        if former is not None and name in former.files:
+            if former.files[name] == seal and difference(self.path / name, seal) is None:
+                return seal
+            self.withdraw(unit)
+        return self.write(name, data)
+
+    def withdraw(self, unit: str) -> None:
+        """Say in the journal, before a file of a unit is replaced, that the unit is not done.
+
+        A kill between the two would otherwise leave files that are not what the journal says.
+        """
+        if (former := self._units.get(unit)) is None:
+            return
+        self._append(Unit(unit, {}, is_done=False))
+        self._replaced[unit] = tuple(former.files)
+        del self._units[unit]
 
     def vouch(self, unit: str, names: Iterable[str], how: Mapping[str, Any] | None = None) -> None:
         """Say in the journal that a unit is done whose files are there, such as films.
 
-        They must have been written atomically, as `regard.atomic` does.
+        They must have been written atomically, as `regard.atomic` does, and the unit withdrawn
+        before if it was done.
 
         Args:
             unit: Its name.
@@ -117,13 +140,10 @@ class RunFolder:
         if self._units.get(unit.name) == unit:
             return
         before = self._units.get(unit.name)
-        try:
-            append(self._journal, unit)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+        replaced = self._replaced.pop(unit.name, ()) if before is None else tuple(before.files)
+        self._append(unit)
         self._units[unit.name] = unit
-        if before is not None:
-            self._remove(path for path in before.files if path not in unit.files)
+        self._remove(path for path in replaced if path not in unit.files)
 
     def clear(self, patterns: Iterable[str]) -> None:
         """Remove files that no unit vouches for, such as the first parts of a video that failed.
@@ -169,6 +189,12 @@ class RunFolder:
     ) -> None:
         self.close()
 
+    def _append(self, unit: Unit) -> None:
+        try:
+            append(self._journal, unit)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
     def _open_journal(self) -> int:
         return os.open(self.path / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
 
@@ -201,9 +227,10 @@ class RunFolder:
     def _known(self) -> dict[str, Unit]:
         """The units that are done; files of their former selves are removed."""
         lines = read_journal(self.path)
-        now = sealed_files(lines)
-        self._remove({path for unit in lines for path in unit.files if path not in now})
-        return latest(lines)
+        now, done = sealed_files(lines), latest(lines)
+        former = (unit for unit in lines if unit.name in done)
+        self._remove({path for unit in former for path in unit.files if path not in now})
+        return done
 
 
 def write_sealed(run: Path, name: str, data: bytes) -> Seal:

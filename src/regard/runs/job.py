@@ -103,18 +103,20 @@ class Job:
             RunError: The run cannot be written to.
             RegardError: Something is wrong with the video.
         """
-        parts = part_writer(run, source.name)
-        with look_at(
-            source.open(),
-            self.network,
-            self.settings,
-            self.wanted,
-            keep=self.keep,
-            layers=self.layers,
-            device=self.device,
-            on_frame=on_frame,
-            sink=parts.add,
-        ) as clip:
+        with (
+            part_writer(run, source.name) as parts,
+            look_at(
+                source.open(),
+                self.network,
+                self.settings,
+                self.wanted,
+                keep=self.keep,
+                layers=self.layers,
+                device=self.device,
+                on_frame=on_frame,
+                sink=parts.add,
+            ) as clip,
+        ):
             return finish_video(run, source.name, clip, parts, source.path)
 
 

@@ -55,11 +55,15 @@ class Unit:
     """Its files, by path in the run."""
     how: dict[str, Any] = field(default_factory=dict)
     """Choices that its files depend on, besides those of the run."""
+    is_done: bool = True
+    """False takes back what was said of the unit before: its files are about to be replaced."""
 
     def line(self) -> bytes:
         """Its line in the journal."""
         files = {path: [seal.size_bytes, seal.sha256] for path, seal in self.files.items()}
-        words = {"unit": self.name, "files": files} | ({"how": self.how} if self.how else {})
+        words: dict[str, Any] = {"unit": self.name, "files": files}
+        words |= {"how": self.how} if self.how else {}
+        words |= {} if self.is_done else {"is_done": False}
         body = json.dumps(words).encode()
         return b"%08x %s\n" % (zlib.crc32(body), body)
 
@@ -77,16 +81,33 @@ def read_journal(run: Path) -> list[Unit]:
 
 
 def latest(units: Iterable[Unit]) -> dict[str, Unit]:
-    """The last word on each unit, in the order of their first."""
+    """The last word on each unit that is done, in the order of their first."""
     found: dict[str, Unit] = {}
     for unit in units:
         found[unit.name] = unit
-    return found
+    return {name: unit for name, unit in found.items() if unit.is_done}
 
 
 def sealed_files(units: Iterable[Unit]) -> dict[str, Seal]:
     """Every file that the run must have."""
     return {path: seal for unit in latest(units).values() for path, seal in unit.files.items()}
+
+
+def difference(path: Path, seal: Seal | None) -> str | None:
+    """In what a file differs from what it must be; ``None`` if it is whole."""
+    if seal is None:
+        return "is not in the journal"
+    try:
+        size = path.stat().st_size
+        if size != seal.size_bytes:
+            word = "cut short" if size < seal.size_bytes else "too long"
+            return f"is {word}: {size:,} bytes, expected {seal.size_bytes:,}"
+        found = Seal.of_file(path)
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return None if found == seal else "is changed: its checksum does not fit"
 
 
 def whole_bytes(content: bytes) -> int:
@@ -116,7 +137,8 @@ def _unit(path: Path, number: int, line: bytes) -> Unit:
         files = {
             str(name): Seal(int(size), str(sha)) for name, (size, sha) in content["files"].items()
         }
-        return Unit(str(content["unit"]), files, dict(content.get("how", {})))
+        how, is_done = dict(content.get("how", {})), bool(content.get("is_done", True))
+        return Unit(str(content["unit"]), files, how, is_done)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"{path}, line {number}: damaged ({error}); the files of this run cannot be told to be "

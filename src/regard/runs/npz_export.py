@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from regard.errors import SelectionError
-from regard.models.dvis_daq.observe import PREDICTOR, TIME, TRACKER_CROSS
+from regard.models.dvis_daq.module_paths import PREDICTOR, TIME, TRACKER_CROSS
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.story import VideoStory
 from regard.runs.folder import write_sealed

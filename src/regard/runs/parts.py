@@ -6,9 +6,11 @@ memory does not grow with the video, and parts are the same however the run was 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from glob import escape
-from typing import Literal, get_args
+from types import TracebackType
+from typing import Literal, Self, get_args
 
 import safetensors.torch
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from regard.attention import Attention
 from regard.models.dvis_daq.inference import Part
-from regard.models.dvis_daq.observe import PREDICTOR
+from regard.models.dvis_daq.module_paths import PREDICTOR
 from regard.runs.journal import Seal
 from regard.storage import pack
 
@@ -45,6 +47,9 @@ class StoredPart:
 class PartWriter:
     """Takes the calls of one video as they come, and writes a part when one is full.
 
+    Parts are packed and written on a thread of their own, one at a time, while the model goes on.
+    Use it in a ``with``.
+
     Attributes:
         stem: How the names of its files begin, such as ``attention_maps/video_12``.
         write: Puts a file into the run.
@@ -56,6 +61,8 @@ class PartWriter:
     seals: dict[str, Seal] = field(default_factory=dict)
     _open: dict[PartKind, list[Attention]] = field(default_factory=dict)
     _maps: list[tuple[int, Tensor]] = field(default_factory=list)
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _writing: Future[Seal] | None = None
 
     def add(self, kind: Part, calls: Sequence[Attention]) -> None:
         """Add the calls of a window, a frame or the refiner, which stay together."""
@@ -75,13 +82,25 @@ class PartWriter:
         for kind in sorted(self._open):
             self._close(kind)
         self._close_maps()
+        self._wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
 
     def _close(self, kind: PartKind) -> None:
         calls = self._open.pop(kind, [])
         if not calls:
             return
         first = min(call.axes["frame"] for call in calls)
-        self._put(kind, first, max(map(_stop, calls)), pack(calls))
+        self._put(kind, first, max(map(_stop, calls)), lambda: pack(calls))
 
     def _close_maps(self) -> None:
         if not self._maps:
@@ -89,15 +108,22 @@ class PartWriter:
         frames = [frame for frame, _ in self._maps]
         tensors = {f"frame_{frame}": maps.contiguous() for frame, maps in self._maps}
         self._maps = []
-        self._put("maps", frames[0], frames[-1] + 1, safetensors.torch.save(tensors))
+        self._put("maps", frames[0], frames[-1] + 1, lambda: safetensors.torch.save(tensors))
 
-    def _put(self, kind: PartKind, first: int, stop: int, data: bytes) -> None:
+    def _put(self, kind: PartKind, first: int, stop: int, make: Callable[[], bytes]) -> None:
         # what the refiner sees is the whole video, so its parts are only counted
         count = sum(part.kind == kind for part in self.parts)
         frames = str(count) if kind == "refine" else f"{first}-{stop}"
         name = f"{self.stem}_{kind}_{frames}.safetensors"
-        self.seals[name] = self.write(name, data)
         self.parts.append(StoredPart(kind, first, stop, name))
+        self._wait()
+        self._writing = self._thread.submit(lambda: self.write(name, make()))
+
+    def _wait(self) -> None:
+        """Until the part is written that is being written; raises what went wrong with it."""
+        if self._writing is not None:
+            self.seals[self.parts[len(self.seals)].name] = self._writing.result()
+            self._writing = None
 
 
 def part_patterns(stem: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from regard.errors import MediaError, RegardError, RunError
+from regard.errors import DeviceError, MediaError, RegardError, RunError
 from regard.runs.about import RUN_JSON, About, read_about
 from regard.runs.folder import RunFolder
 from regard.runs.job import Job, Source
@@ -21,6 +21,11 @@ from regard.runs.run import Run, open_run
 
 RUN_UNIT = "run"
 RESULTS_UNIT = "results"
+
+
+def counted(count: int, what: str) -> str:
+    """A count with its word: "1 video", "2 videos"."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 class Progress:
@@ -111,7 +116,7 @@ def attempt(path: Path, job: Job, source: Source, progress: Progress) -> Unit | 
     try:
         progress.begin(source.name, _count(job, source))
         return job.run(path, source, progress.frame)
-    except RunError:
+    except (RunError, DeviceError):
         raise
     except RegardError as error:
         return str(error)
@@ -176,7 +181,6 @@ def _tell_size(
             "MiB are free; make room, keep fewer layers, or keep='maps'"
         )
     if notify is not None and sources:
-        notify(
-            f"{len(sources)} videos, {frames:,} frames: about {total / 2**20:,.0f} MiB on the disk "
-            f"({free / 2**20:,.0f} MiB are free)"
-        )
+        what = f"{counted(len(sources), 'video')}, {counted(frames, 'frame')}"
+        size = f"about {total / 2**20:,.0f} MiB on the disk ({free / 2**20:,.0f} MiB are free)"
+        notify(f"{what}: {size}")

@@ -13,7 +13,7 @@ from torch import Tensor
 from regard.attention import Attention
 from regard.errors import FormatError
 from regard.models.dvis_daq.video_attention import place_of
-from regard.runs.journal import Seal
+from regard.runs.journal import Seal, difference
 from regard.runs.parts import PartKind, StoredPart, part_of_layer
 from regard.storage import StoredCalls, TensorFile, readable
 
@@ -49,23 +49,6 @@ class SealedFiles:
                 )
             self._checked.add(name)
         return path
-
-
-def difference(path: Path, seal: Seal | None) -> str | None:
-    """In what a file differs from what it must be; ``None`` if it is whole."""
-    if seal is None:
-        return "is not in the journal"
-    try:
-        size = path.stat().st_size
-        if size != seal.size_bytes:
-            word = "cut short" if size < seal.size_bytes else "too long"
-            return f"is {word}: {size:,} bytes, expected {seal.size_bytes:,}"
-        found = Seal.of_file(path)
-    except FileNotFoundError:
-        return "is missing"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    return None if found == seal else "is changed: its checksum does not fit"
 
 
 class CallsOnDisk:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import aoanet
 import regard
@@ -73,7 +74,7 @@ def test_a_folder_that_is_wrong(folder: Path, changes: dict[str, Any], words: st
 def test_weights_of_another_cnn(folder: Path) -> None:
     weights = aoanet.tensors(folder / "model.safetensors")
     del weights["cnn.stem.2.0.weight"]
-    aoanet.save_file(weights, folder / "model.safetensors")
+    save_file(weights, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"holds no CNN.*stem.2.0"):
         regard.load_captioner(folder)
 
