@@ -39,7 +39,7 @@ CROPS = 64
 BACKBONE = Schedule(steps=460, rate=2e-3, warm_steps=50)
 SEGMENTER = Schedule(steps=2505, rate=8e-4, warm_steps=200)
 TRACKER = Schedule(steps=150, rate=5e-4, warm_steps=30)
-REFINER = Schedule(steps=80, rate=5e-4, warm_steps=30)
+REFINER = Schedule(steps=280, rate=5e-4, warm_steps=30)
 
 _WHOLE_FRAMES = 0.945
 """From this share of the segmenter's steps on, frames are whole; before, parts of them."""
@@ -48,8 +48,8 @@ _CROP_PX = 64
 
 SETTINGS = Settings(
     max_unseen_frames=16,
-    first_frame_threshold=0.3,
-    threshold=0.3,
+    first_frame_threshold=0.45,
+    threshold=0.45,
     slot_threshold=0.05,
     min_frames=2,
     max_instances=10,

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from regard.errors import ModelNotFound
 
-WEIGHTS_SHA256: dict[str, str] = {}
+WEIGHTS_SHA256: dict[str, str] = {
+    "mini-dvis-daq": "da08e84c0bf1502663ccee642cdbe65f0fffcbc192a25f6bc1bde50ce87882c8",
+}
 """Miniatures by name, and the hash of their weights."""
 
 LICENCE = "Apache-2.0"
