@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+
+import regard
+from regard.datasets.shapes import COLOURS, KINDS, photo
+from training import mini_aoanet
 from training.aoanet_scenes import (
     FIRST_SEED,
     GRID,
@@ -17,10 +21,6 @@ from training.aoanet_scenes import (
     mirrored,
     tokens,
 )
-
-import regard
-from regard.datasets.shapes import COLOURS, KINDS, photo
-from training import mini_aoanet
 
 
 def test_cells_say_what_their_middle_shows() -> None:

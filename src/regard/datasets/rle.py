@@ -87,14 +87,16 @@ def _unpack(text: str | bytes) -> Lengths:
     """All numbers at once: a text has thousands of pieces."""
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     pieces = np.frombuffer(raw, np.uint8).astype(np.int64) - _FIRST
+    if not pieces.size:
+        return pieces
     ends = np.flatnonzero(pieces & _MORE == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    if pieces.size and (pieces.min() < 0 or pieces.max() >= 64):
+    if pieces.min() < 0 or pieces.max() >= 64:
         raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
-    if pieces.size and (not ends.size or ends[-1] != len(pieces) - 1):
+    if not ends.size or ends[-1] != len(pieces) - 1:
         raise FormatError(f"run lengths {text[:40]!r} end in the middle of a number")
     counts = ends + 1 - starts[: len(ends)]
-    if not pieces.size or counts.max() > _MAX_PIECES:
+    if counts.max() > _MAX_PIECES:
         raise FormatError(f"run lengths {text[:40]!r} are not in COCO's text form")
     shifts = 5 * (np.arange(len(pieces)) - np.repeat(starts, counts))
     values = np.add.reduceat((pieces & 31) << shifts, starts)
