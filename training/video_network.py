@@ -1,6 +1,7 @@
 """The small DVIS-DAQ that is trained: our own classes, from scratch."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,9 @@ def build(classes: int) -> DvisDaq:
     )
     learn_norms(backbone)
     _initialise(network)
-    return network.to(memory_format=torch.channels_last)  # convolutions are faster so
+    # convolutions are faster so
+    made: DvisDaq = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return made
 
 
 @torch.no_grad()
@@ -67,7 +70,7 @@ def begin_tracker(network: DvisDaq) -> None:
     Its heads are those of the segmenter. Its queries find frame queries of their own place, for
     queries and keys begin alike, and take over what these hold; all else begins small.
     """
-    tracker = network.tracker
+    tracker: Any = network.tracker
     _take_heads(tracker, network.sem_seg_head.predictor)
     nn.init.dirac_(tracker.mask_feature_proj.weight)
     nn.init.zeros_(tracker.mask_feature_proj.bias)
@@ -85,7 +88,7 @@ def begin_tracker(network: DvisDaq) -> None:
 @torch.no_grad()
 def begin_refiner(network: DvisDaq) -> None:
     """Let the refiner begin as one that repeats what the tracker says."""
-    refiner = network.refiner
+    refiner: Any = network.refiner
     assert refiner is not None
     _take_heads(refiner, network.sem_seg_head.predictor)
     refiner.class_embed.load_state_dict(network.tracker.class_embed.state_dict())
@@ -131,7 +134,8 @@ def _initialise(network: DvisDaq) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias) if module.bias is not None else None
+            if isinstance(module.bias, Tensor):
+                nn.init.zeros_(module.bias)
     for module in network.modules():
         if isinstance(module, DeformableAttention):
             _look_around(module)

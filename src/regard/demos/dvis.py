@@ -33,13 +33,13 @@ def run(out: Path, *, device: str = "cpu") -> None:
         print(f"{MODEL}: {FRAMES} frames, {len(found.attention.recording)} calls recorded")
     recorded = open_run(out / "run").video("frames")
     sheet = draw_contact_sheet(recorded, instances=_ON_SHEET, title=MODEL)
-    written.append(sheet.save(out / "contact_sheet.png"))
+    sheet.save(out / "contact_sheet.png")
     photos = {place: frame.image for place, frame in enumerate(recorded.frames())}
     counts = draw_importance(choose(recorded)[0], photos)
-    written.append(counts.save(out / "importance.png"))
+    counts.save(out / "importance.png")
     for line in _told(recorded):
         print(plain(line))
-    print(f"{len(written)} files and the frames in {plain(out.resolve())}")
+    print(f"{len(written) + 2} files and the frames in {plain(out.resolve())}")
 
 
 def _frames(folder: Path) -> Path:
