@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,7 +124,7 @@ def resnet50() -> DvisDaq:
         inner_channels=(64, 128, 256, 512),
         channels=(256, 512, 1024, 2048),
     )
-    widths = {"classes": 25, "channels": 256, "mask_channels": 256, "heads": 8}
+    widths: dict[str, Any] = {"classes": 25, "channels": 256, "mask_channels": 256, "heads": 8}
     network = DvisDaq(
         backbone,
         SegmentationHead(

@@ -156,6 +156,7 @@ def test_measured_numbers_meet_their_bounds() -> None:
     large = [row for row in kept if row["pixels"] * row["batch"] > 224]
     assert len(large) == 3
     assert all(row["recorded_over_plain"] <= 1.03 for row in large)
+    assert results["video_recording"][0]["in_processor_time"] <= 1.1
     assert results["recording_memory"][0]["recorded_over_eager"] <= 1 / 8
     assert results["one_row"][0]["row_ms"] <= 5
     whole, from_kept = results["rollout"]

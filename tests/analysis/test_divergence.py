@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regard.analysis.divergence import jensen_shannon, permutation_test
+from regard.analysis.divergence import Null, jensen_shannon, permutation_test
 from regard.errors import InputError
 
 
@@ -71,11 +71,28 @@ def test_large_numbers_of_permutations_are_made_in_pieces() -> None:
 
 
 def test_a_swap_changes_a_divergence_by_its_scaling_alone() -> None:
-    """Why the test has little power, whatever the runs."""
+    """So it says little of how different the runs are."""
     draw = np.random.default_rng(0)
     a, b = draw.random(400) ** 2, draw.random(400) ** 2
     found = permutation_test([(a, b)], permutations=200, seed=7)
     assert found.null.std() < 0.02 * found.observed
+
+
+def test_swaps_find_any_runs_different_and_shifts_do_not() -> None:
+    """Runs whose weights are drawn alike and have nothing to do with each other, again and again.
+
+    The p-values of a valid test are spread evenly: one of twenty is below 0.05.
+    """
+    draw = np.random.default_rng(5)
+    found: dict[Null, list[float]] = {"swap": [], "shift": []}
+    for seed in range(60):
+        pairs = [(draw.random(40) ** 2, draw.random(40) ** 2) for _ in range(8)]
+        for kind, values in found.items():
+            test = permutation_test(pairs, permutations=99, seed=seed, kind=kind)
+            values.append(test.p_value)
+    assert max(found["swap"]) <= 0.05
+    assert np.mean(np.array(found["shift"]) <= 0.05) <= 0.15
+    assert 0.3 < np.median(found["shift"]) < 0.7
 
 
 def test_shifts_tell_runs_that_agree_from_runs_that_do_not() -> None:

@@ -14,7 +14,7 @@ def test_a_run_is_summed_up(run: Run, here: Path) -> None:
     assert done.code == 0, done.err
     lines = [line.split() for line in done.out.splitlines()]
     assert ["7", "0", "class", "3", "0.900"] in [line[:5] for line in lines]
-    assert "RUN against RUN: mean divergence 0 bits over 1 videos; p = 1 if weights are" in done.out
+    assert "RUN against RUN: mean divergence 0 bits over 1 videos; they agree" in done.out
     assert "wrote 4 files into RUN" in done.out
     assert "no attention in regions of 2 of them, such as video 7, instance 0" in done.err
     assert not list(here.glob("RUN/plots/*"))

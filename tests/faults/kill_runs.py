@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--model", default="mini-dvis-daq")
     parser.add_argument("--every", type=int, default=1, help="each so-and-so-many-th call")
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--steps", nargs="*", default=STEPS, help="commands after the run")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -91,7 +92,7 @@ def commands(chosen: argparse.Namespace) -> Commands:
 
     def of(run: Path) -> list[list[str]]:
         first = ["run", str(dataset), "--model", chosen.model, "--out", str(run), *size]
-        return [first, *([step, str(run)] for step in STEPS if step in set(app))]
+        return [first, *([step, str(run)] for step in chosen.steps if step in set(app))]
 
     return of
 
@@ -100,22 +101,23 @@ def at_random(out: Path, of: Commands, kills: int, seed: int) -> None:
     """Kills at random instants of a run with its later steps."""
     for module in LOADED_BEFORE:  # so that no child spends its time on it
         importlib.import_module(module)
-    undisturbed = out / "undisturbed"
+    # summaries carry the name of the folder, so both have the same
+    undisturbed, disturbed = out / "undisturbed" / "run", out / "disturbed" / "run"
     start = time.monotonic()
     assert not killed(lambda: everything(of(undisturbed)))
     seconds, expected = time.monotonic() - start, contents(undisturbed)
     instants, count, rounds = random.Random(seed), 0, 0
     while count < kills:
         rounds += 1
-        shutil.rmtree(out / "run", ignore_errors=True)
+        shutil.rmtree(disturbed, ignore_errors=True)
         acknowledged: set[str] = set()
-        while killed(lambda: everything(of(out / "run")), instants.random() * seconds):
+        while killed(lambda: everything(of(disturbed)), instants.random() * seconds):
             count += 1
-            acknowledged = assert_nothing_is_lost(out / "run", acknowledged)
+            acknowledged = assert_nothing_is_lost(disturbed, acknowledged)
             if count == kills:
-                assert not killed(lambda: everything(of(out / "run")))
+                assert not killed(lambda: everything(of(disturbed)))
                 break
-        assert contents(out / "run") == expected, f"after {count} kills"
+        assert contents(disturbed) == expected, f"after {count} kills"
     print(f"{count} kills over {rounds} runs of {seconds:.1f} s: nothing lost, the same bytes")
 
 

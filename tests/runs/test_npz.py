@@ -114,8 +114,8 @@ def test_attention_is_read_back(ours: RecordedVideo, theirs: RecordedVideo) -> N
         assert importance.contributions is None
         for frame in ours.story.rows[row].life:
             for mixing in ("weighted", "top"):
-                heat = theirs.heat(row, frame, mixing=mixing)  # type: ignore[arg-type]
-                expected = ours.heat(row, frame, mixing=mixing)  # type: ignore[arg-type]
+                heat = theirs.heat(row, frame, mixing=mixing)
+                expected = ours.heat(row, frame, mixing=mixing)
                 assert heat is not None
                 assert expected is not None
                 assert torch.allclose(heat, expected, atol=1e-7, equal_nan=True)

@@ -6,8 +6,10 @@ many videos is its mean. Two questions, each with the permutations that answer i
 
 "swap": are the runs further apart than runs whose weights are exchangeable? In every frame the
     weights of a and b change places with probability 1/2 and are scaled to 1 in sum again;
-    p = (1 + n_as_large) / (1 + n). Weak by nature: JSD is a sum over frames of a function that does
-    not care which run is which, so that a swap changes it by the scaling alone.
+    p = (1 + n_as_large) / (1 + n). This is the test of the DVIS attention pipeline, and it is no
+    valid one: JSD is a sum over frames of a function that does not care which run is which, so a
+    swap changes it by the scaling alone, and scaling makes it smaller. Runs that have nothing to do
+    with each other get small p-values, the smaller the more videos there are.
 "shift": do the runs agree on frames more than by chance? The weights of b move around the video by
     a random number of frames, which keeps how smooth they are; p = (1 + n_as_small) / (1 + n).
 

@@ -127,6 +127,6 @@ def _compared(told: dict[str, Any]) -> str:
     return (
         f"mean divergence {told['mean_divergence_bits']:.4g} bits over {len(told['videos'])} "
         f"videos; "
-        f"p = {tests['swap']['p_value']:.3g} if weights are swapped, "
-        f"{tests['shift']['p_value']:.3g} if shifted ({tests['swap']['n_permutations']:,} each)"
+        f"they agree on frames by chance with p = {tests['shift']['p_value']:.3g} "
+        f"({tests['shift']['n_permutations']:,} shifts)"
     )

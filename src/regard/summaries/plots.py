@@ -186,7 +186,7 @@ def plot_tracker(cross: Weights, *, title: str, frames: int) -> bytes:
         for axes in list(grid.flat)[len(cross) :]:
             axes.set_visible(False)
         for axes in grid[-1]:
-            axes.set_xlabel("frame")
+            _frames(axes, frames)
         for axes in grid[:, 0]:
             axes.set_ylabel("object query")
         bar = figure.colorbar(drawn, ax=grid, shrink=0.8, pad=0.015)
@@ -198,7 +198,10 @@ def plot_tracker(cross: Weights, *, title: str, frames: int) -> bytes:
 
 def plot_permutations(test: PermutationTest, *, names: tuple[str, str]) -> bytes:
     """PNG: divergences under permutation, and the one that was observed."""
-    what = {"swap": "weights swapped between the runs", "shift": "one run moved around the video"}
+    what = {
+        "swap": "weights swapped, as the DVIS pipeline does; p is biased",
+        "shift": "one run moved around the video",
+    }
     with _figure(6.0, 3.2) as (figure, save):
         axes = figure.subplots()
         axes.hist(test.null, bins=40, color=SKY, label=f"{test.permutations:,} permutations")

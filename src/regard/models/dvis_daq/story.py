@@ -55,7 +55,7 @@ class VideoStory:
     """Where the input's pixels lie on a frame; ``None`` where nobody noted it."""
     object_queries: int
     """Object queries of a frame."""
-    channels: int
+    channels: int = 0
     """Channels of a query; 0 where nobody noted it."""
     candidates: int
     """Candidates for new tracks in each frame but the first."""
