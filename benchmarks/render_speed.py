@@ -27,7 +27,7 @@ from regard.figures.subject import choose
 from regard.grid import GridTokens
 from regard.kept import Kept
 from regard.media.animation import mp4_bytes, write_animation
-from regard.models.dvis_daq.observe import PREDICTOR, TRACKER_CROSS
+from regard.models.dvis_daq.module_paths import PREDICTOR, TRACKER_CROSS
 from regard.models.dvis_daq.preparation import view_of
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import RowStory, VideoStory
