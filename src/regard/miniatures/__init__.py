@@ -10,7 +10,7 @@ from pathlib import Path
 from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
-    "mini-dvis-daq": "da08e84c0bf1502663ccee642cdbe65f0fffcbc192a25f6bc1bde50ce87882c8",
+    "mini-dvis-daq": "7d2b170428991fee1bf33004d54d7d80d5ef86f9ea57069fc1dbebcdfdfe7013",
 }
 """Miniatures by name, and the hash of their weights."""
 
