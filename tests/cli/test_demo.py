@@ -79,6 +79,21 @@ def test_demo_of_partcrafter(run: Run, here: Path) -> None:
     assert last.startswith(f"{len(names)} files in ")
 
 
+def test_demo_dvis(run: Run, here: Path) -> None:
+    done = run("demo", "dvis", "--out", "dvis")
+    assert (done.code, done.err) == (0, "")
+    first, *found, last = done.out.splitlines()
+    assert first.startswith("mini-dvis-daq: 24 frames, ")
+    assert found, "something was found"
+    assert all("counts most for its class" in line for line in found)
+    assert last.endswith(f"and the frames in {here / 'dvis'}")
+    assert len(list(Path("dvis/frames").glob("*.png"))) == 24
+    assert Path("dvis/contact_sheet.png").is_file()
+    assert Path("dvis/importance.png").is_file()
+    assert Path("dvis/run/videos/frames_instance_0.mp4").is_file()
+    assert Path("dvis/run/inference/frames_instance_0_frames.csv").is_file()
+
+
 def test_demo_of_captions(run: Run, here: Path) -> None:
     done = run("demo", "aoanet")
     assert (done.code, done.err) == (0, "")

@@ -12,6 +12,7 @@ from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
     "mini-aoanet": "c145def38312eeb3cf01d4add147e54133b1ad43e5503e80c26737e664df04b7",
+    "mini-dvis-daq": "7d2b170428991fee1bf33004d54d7d80d5ef86f9ea57069fc1dbebcdfdfe7013",
     "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
 }
 """Miniatures by name, and the hash of their weights: of all files, in the order of their paths."""
