@@ -11,7 +11,7 @@ from regard.attention import Attention, ExplicitAttention
 from regard.datasets.rle import encode_mask
 from regard.grid import GridTokens
 from regard.kept import Kept
-from regard.models.dvis_daq.observe import PREDICTOR, TIME, TRACKER_CROSS, TRACKER_SELF
+from regard.models.dvis_daq.module_paths import PREDICTOR, TIME, TRACKER_CROSS, TRACKER_SELF
 from regard.models.dvis_daq.preparation import prepare_frame
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import RowStory, VideoStory
@@ -85,6 +85,7 @@ def _content(folder: Path, names: list[str], is_offline: bool) -> VideoContent:
         view=view,
         object_queries=QUERIES,
         candidates=QUERIES,
+        channels=256,
         tracker_layers=LAYERS,
         refiner_layers=LAYERS if is_offline else 0,
         layers=tuple(LEVELS),

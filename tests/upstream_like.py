@@ -49,7 +49,7 @@ class UpstreamLike(nn.Module):
 
     def common_inference(self, frames: Tensor) -> dict[str, Any]:
         """All windows of the segmenter, then the tracker, as offline models do."""
-        said = [self._segment(window) for window in frames.split(self.settings.window)]
+        said = [self._segment(window) for window in torch.split(frames, self.settings.window)]
         embeds, logits, masks, features = (torch.cat(part) for part in zip(*said, strict=True))
         self.tracker.inference(embeds, logits, masks, features)
         of = self.tracker.tracks
@@ -68,8 +68,9 @@ class UpstreamLike(nn.Module):
         }
 
     def _segment(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        predictor: Any = self.sem_seg_head.predictor
-        features, levels = self.sem_seg_head.pixel_decoder(self.backbone(frames))
+        head: Any = self.sem_seg_head
+        features, levels = head.pixel_decoder(self.backbone(frames))
+        predictor = head.predictor
         memories, positions = predictor._memories(levels)
         queries = predictor.query_feat.weight[:, None].expand(-1, len(frames), -1)
         place = predictor.query_embed.weight[:, None]
@@ -112,7 +113,8 @@ class UpstreamLikeTracker(nn.Module):
     def _frame(
         self, frame: int, embeds: Tensor, logits: Tensor, masks: Tensor, features: Tensor
     ) -> None:
-        ours, this = self.ours[0].tracker, self._modules
+        ours: Any = self.ours[0].tracker
+        this: Any = self._modules
         queries, memory = embeds[:, None], embeds[:, None]
         place: Any = 0.0
         memory_place: Any = 0.0
@@ -154,16 +156,18 @@ class UpstreamLikeTracker(nn.Module):
         position = torch.cat([known, background])
         query = torch.cat([known_places, background])[None]
         slots = learned[nearest_queries(position, learned)][:, None]
+        this: Any = self._modules
         for look, feed_forward in zip(
-            self._modules["slot_cross_attention_layers"],
-            self._modules["slot_ffn_layers"],
+            this["slot_cross_attention_layers"],
+            this["slot_ffn_layers"],
             strict=True,
         ):
             memory = embeds[:, None]
             seen = look.multihead_attn(slots + position[:, None], memory, memory)[0]
             won = look.slot_attn(seen.transpose(0, 1), (slots + seen).transpose(0, 1), query)
             slots = feed_forward(look.norm(slots + won.transpose(0, 1)))
-        return ours.class_embed(ours.decoder_norm(slots[:, 0]))
+        said: Tensor = ours.class_embed(ours.decoder_norm(slots[:, 0]))
+        return said
 
 
 def _refine(refiner: Any, rows: Tensor, frame_embeds: Tensor) -> None:

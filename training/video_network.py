@@ -1,6 +1,7 @@
 """The small DVIS-DAQ that is trained: our own classes, from scratch."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ HEADS = 4
 QUERIES = 16
 WIDTH = 128
 """Inner width of the feed-forward layers."""
+_SMALL = 0.1
+"""Of weights that should change little at first."""
 
 
 def build(classes: int) -> DvisDaq:
@@ -55,7 +58,55 @@ def build(classes: int) -> DvisDaq:
     )
     learn_norms(backbone)
     _initialise(network)
-    return network.to(memory_format=torch.channels_last)  # convolutions are faster so
+    # convolutions are faster so
+    made: DvisDaq = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return made
+
+
+@torch.no_grad()
+def begin_tracker(network: DvisDaq) -> None:
+    """Let the tracker begin as one that repeats what the segmenter says.
+
+    Its heads are those of the segmenter. Its queries find frame queries of their own place, for
+    queries and keys begin alike, and take over what these hold; all else begins small.
+    """
+    tracker: Any = network.tracker
+    _take_heads(tracker, network.sem_seg_head.predictor)
+    nn.init.dirac_(tracker.mask_feature_proj.weight)
+    nn.init.zeros_(tracker.mask_feature_proj.bias)
+    for layer in tracker.transformer_cross_attention_layers:
+        query, key, value = layer.multihead_attn.in_proj_weight.chunk(3)
+        key.copy_(query)
+        nn.init.eye_(value)
+        nn.init.eye_(layer.multihead_attn.out_proj.weight)
+    for layer in tracker.transformer_self_attention_layers:
+        layer.self_attn.out_proj.weight.mul_(_SMALL)
+    for layer in (*tracker.transformer_ffn_layers, *tracker.slot_ffn_layers):
+        layer.linear2.weight.mul_(_SMALL)
+
+
+@torch.no_grad()
+def begin_refiner(network: DvisDaq) -> None:
+    """Let the refiner begin as one that repeats what the tracker says."""
+    refiner: Any = network.refiner
+    assert refiner is not None
+    _take_heads(refiner, network.sem_seg_head.predictor)
+    refiner.class_embed.load_state_dict(network.tracker.class_embed.state_dict())
+    for layer in refiner.transformer_time_self_attention_layers:
+        layer.self_attn.out_proj.weight.mul_(_SMALL)
+    for layer in refiner.transformer_obj_self_attention_layers:
+        layer.self_attn.out_proj.weight.mul_(_SMALL)
+    for layer in refiner.transformer_cross_attention_layers:
+        layer.multihead_attn.out_proj.weight.mul_(_SMALL)
+    for layer in refiner.transformer_ffn_layers:
+        layer.linear2.weight.mul_(_SMALL)
+    for layer in refiner.conv_short_aggregate_layers:
+        layer[-1].weight.mul_(_SMALL)
+
+
+def _take_heads(part: Tracker | Refiner, predictor: Predictor) -> None:
+    for name in ("decoder_norm", "class_embed", "mask_embed"):
+        getattr(part, name).load_state_dict(getattr(predictor, name).state_dict())
 
 
 def learn_norms(module: nn.Module) -> None:
@@ -83,7 +134,8 @@ def _initialise(network: DvisDaq) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias) if module.bias is not None else None
+            if isinstance(module.bias, Tensor):
+                nn.init.zeros_(module.bias)
     for module in network.modules():
         if isinstance(module, DeformableAttention):
             _look_around(module)

@@ -52,7 +52,7 @@ class SegmentedPool:
 
 
 def _floats(array: Array) -> Tensor:
-    return torch.from_numpy(np.asarray(array)).float()
+    return torch.from_numpy(array.astype(np.float32))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ Source: Zhou et al. 2024, "DVIS-DAQ", section 3.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -115,7 +116,7 @@ def tracker_loss(
 
 
 def _run(
-    tracker: Tracker, frame: SegmentedFrame, places: Tensor, living: _Living | None
+    tracker: Any, frame: SegmentedFrame, places: Tensor, living: _Living | None
 ) -> list[Tensor]:
     """Queries after each layer: tracks, then candidates; in the first frame the frame's own."""
     position: Tensor | float = 0.0
@@ -142,14 +143,16 @@ def _run(
 
 
 def _among(layer: SelfAttentionLayer, tokens: Tensor, blocked: Tensor | None) -> Tensor:
-    return layer.norm(tokens + layer.self_attn(tokens, tokens, tokens, blocked=blocked))
+    found: Tensor = layer.norm(tokens + layer.self_attn(tokens, tokens, tokens, blocked=blocked))
+    return found
 
 
 def _positions(tracker: Tracker, masks: Tensor, features: Tensor) -> Tensor:
     """`Tracker.positions` of several clips at once, (clips, masks, channels)."""
     inside = (masks.flatten(2) > 0).to(features.dtype)
     means = inside @ features.flatten(2).transpose(1, 2)
-    return tracker.pos_embed(means / (inside.sum(2, keepdim=True) + 1e-8))
+    places: Tensor = tracker.pos_embed(means / (inside.sum(2, keepdim=True) + 1e-8))
+    return places
 
 
 def _answers(
@@ -207,7 +210,7 @@ def _paired_mask_loss(
 
 
 def _slot_loss(
-    tracker: Tracker,
+    tracker: Any,
     frame: SegmentedFrame,
     there: Objects,
     living: _Living,
@@ -252,7 +255,8 @@ def _share_out(
     shares = logits.masked_fill(~alive[:, None], -torch.inf).softmax(-1) + _EPS
     shares = shares * alive[..., None]
     shares = shares / shares.sum(1, keepdim=True)
-    return shares.transpose(1, 2) @ inputs
+    won: Tensor = shares.transpose(1, 2) @ inputs
+    return won
 
 
 def _next(

@@ -63,13 +63,47 @@ def test_demo_with_the_real_model(
     assert len(list((here / "regard-out" / "demo" / "photo").iterdir())) == 6
 
 
+def test_demo_of_partcrafter(run: Run, here: Path) -> None:
+    done = run("demo", "partcrafter", "--out", "pictures")
+    assert (done.code, done.err) == (0, "")
+    names = {path.name for path in (here / "pictures").iterdir()}
+    assert {"photo.png", "object.glb", "object.png", "object.html", "parts.png"} <= names
+    assert {"owners.png", "over_steps.gif", "between_parts.png"} <= names
+    first, *parts, last = done.out.splitlines()
+    assert first.startswith("a ")
+    assert len(parts) >= 2
+    for line in parts:
+        fills, attention, pixels = map(int, re.findall(r"(\d+)%", line))
+        assert fills > 50
+        assert attention > pixels
+    assert last.startswith(f"{len(names)} files in ")
+
+
+def test_demo_dvis(run: Run, here: Path) -> None:
+    done = run("demo", "dvis", "--out", "dvis")
+    assert (done.code, done.err) == (0, "")
+    first, *found, last = done.out.splitlines()
+    assert first.startswith("mini-dvis-daq: 24 frames, ")
+    assert found, "something was found"
+    assert all("counts most for its class" in line for line in found)
+    assert last.endswith(f"and the frames in {here / 'dvis'}")
+    assert len(list(Path("dvis/frames").glob("*.png"))) == 24
+    assert Path("dvis/contact_sheet.png").is_file()
+    assert Path("dvis/importance.png").is_file()
+    assert Path("dvis/run/videos/frames_instance_0.mp4").is_file()
+    assert Path("dvis/run/inference/frames_instance_0_frames.csv").is_file()
+
+
 def test_demo_of_captions(run: Run, here: Path) -> None:
     done = run("demo", "aoanet")
     assert (done.code, done.err) == (0, "")
-    caption, words, looks, files = done.out.splitlines()
+    caption, words, mean, head, files = done.out.splitlines()
     assert re.fullmatch(r"mini-aoanet: a (\w+ ){3}.* a \w+ \w+ \w+", caption)
     assert words == "100% of the words are true"
-    assert looks == "6 of 6 words for objects look at their own object most"
+    assert re.fullmatch(
+        r"[4-6] of 6 words for objects look at their own object most \(mean of heads\)", mean
+    )
+    assert head == "6 of 6 do in head 1, the one that grounds words"
     folder = here / "regard-out" / "demo" / "aoanet"
     assert files == f"{len(list(folder.iterdir()))} files in {folder}"
     names = {path.name for path in folder.iterdir()}

@@ -16,6 +16,7 @@ def draw_contact_sheet(
     instances: int = 3,
     columns: int = 8,
     cmap: str = "inferno",
+    title: str = "",
     **options: Any,
 ) -> Picture:
     """The best instances in frames spread evenly over a video: mask outlined, attention over it.
@@ -28,6 +29,7 @@ def draw_contact_sheet(
         instances: How many, best first; one that was found under several classes counts once.
         columns: Most frames.
         cmap: A matplotlib colour map.
+        title: First line; by default the name of the video.
         options: As for `RecordedVideo.heat`, such as ``layers`` or ``mixing``.
 
     Raises:
@@ -47,7 +49,7 @@ def draw_contact_sheet(
         images[places[0]],
         panels,
         row_names=[f"{one.category} {one.score:.2f}" for one in chosen],
-        title=video.id,
+        title=title or video.id,
         lines=[f"{video.frame_count} frames, {len(rows)} instances"],
         look=Look(cmap=cmap),
     )

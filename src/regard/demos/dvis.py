@@ -13,10 +13,12 @@ from regard.clips.clip import video
 from regard.clips.contact_sheet import different_rows, draw_contact_sheet
 from regard.clips.files import save
 from regard.datasets.shapes import clip
+from regard.figures.importance import draw_importance
+from regard.figures.subject import choose
 from regard.runs import RecordedVideo, open_run
 
 MODEL = "mini-dvis-daq"
-SEED = 1_000_003
+SEED = 1_000_012
 FRAMES = 24
 SIDE_PX = 256
 _FILMED = 2
@@ -24,17 +26,20 @@ _ON_SHEET = 3
 
 
 def run(out: Path, *, device: str = "cpu") -> None:
-    """Write the frames and a run over them, film two instances, show three on one sheet."""
+    """Write the frames and a run over them, two films, a sheet of instances, and what counts."""
     frames = _frames(out / "frames")
     with video(frames, model=MODEL, device=device) as found:
         written = list(save(found, out / "run", instances=_FILMED))
         print(f"{MODEL}: {FRAMES} frames, {len(found.attention.recording)} calls recorded")
     recorded = open_run(out / "run").video("frames")
-    sheet = draw_contact_sheet(recorded, instances=_ON_SHEET)
-    written.append(sheet.save(out / "contact_sheet.png"))
+    sheet = draw_contact_sheet(recorded, instances=_ON_SHEET, title=MODEL)
+    sheet.save(out / "contact_sheet.png")
+    photos = {place: frame.image for place, frame in enumerate(recorded.frames())}
+    counts = draw_importance(choose(recorded)[0], photos)
+    counts.save(out / "importance.png")
     for line in _told(recorded):
         print(plain(line))
-    print(f"{len(written)} files and the frames in {plain(out.resolve())}")
+    print(f"{len(written) + 2} files and the frames in {plain(out.resolve())}")
 
 
 def _frames(folder: Path) -> Path:

@@ -1,8 +1,9 @@
 """Small trained models of every family, shipped with the package.
 
 Each is a folder of this package: ``config.json``, ``model.safetensors`` in float16, and a model
-card ``README.md``. They are trained on generated scenes (`regard.datasets.shapes`) by the scripts
-in ``training/``, so that every system shows something true on a machine without a hub.
+card ``README.md``; a system of several networks has a subfolder for each. They are trained on
+generated scenes (`regard.datasets.shapes`, `regard.datasets.solids`) by the scripts in
+``training/``, so that every system shows something true on a machine without a hub.
 """
 
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
+    "mini-aoanet": "c145def38312eeb3cf01d4add147e54133b1ad43e5503e80c26737e664df04b7",
     "mini-detr": "41ea40163598cd15a2be8ee8087dda86ff16318091ba5033e916efb662cc2778",
+    "mini-dvis-daq": "7d2b170428991fee1bf33004d54d7d80d5ef86f9ea57069fc1dbebcdfdfe7013",
     "mini-mask2former": "ea914f20902f3f6b25f20eda72dfcd06ad297f1b35a5f2353cd91221a8bc00df",
+    "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
 }
-"""Miniatures by name, and the hash of their weights."""
+"""Miniatures by name, and the hash of their weights: of all files, in the order of their paths."""
 
 LICENCE = "Apache-2.0"
 """Of all miniatures: they are this project's own."""

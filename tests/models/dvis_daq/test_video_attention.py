@@ -210,6 +210,7 @@ def test_importance_is_exact_and_marks_life(
     for row, of in enumerate(predicted.output.rows):
         found = predicted.importance(row)
         assert found.contributions is not None
+        assert found.contributions is not None
         logits = found.contributions.sum(0) + refiner.class_embed.bias
         assert_near(logits, of.logits, "sum of contributions", 1e-5)  # order of summation
         assert found.weights.sum().item() == pytest.approx(1)

@@ -251,6 +251,7 @@ class _Listener:
             view=view,
             object_queries=queries,
             candidates=tracker.num_new_ins,
+            channels=self.model.sem_seg_head.predictor.query_feat.embedding_dim,
             tracker_layers=len(tracker.transformer_ffn_layers),
             refiner_layers=0 if refiner is None else len(refiner.transformer_ffn_layers),
             layers=layers,
