@@ -10,7 +10,7 @@ from pathlib import Path
 from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
-    "mini-dvis-daq": "7d2b170428991fee1bf33004d54d7d80d5ef86f9ea57069fc1dbebcdfdfe7013",
+    "mini-dvis-daq": "8b5dcbb156512edbffdf8532819964e9e5cd24843173ad43e5a1dbb30e1f27e0",
 }
 """Miniatures by name, and the hash of their weights."""
 
