@@ -19,6 +19,7 @@ NAMES = (
     "bias_memory",
     "one_row",
     "rollout",
+    "render_speed",
     "coverage",
 )
 ROOT = Path(__file__).parents[1]

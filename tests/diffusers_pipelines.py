@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 LENGTH = 12
 
 
-def tokenizer() -> Any:
-    """Words are tokens, but "unicycle" is two; a start and an end token, padded to 12."""
+def tokenizer(length: int = LENGTH) -> Any:
+    """Words are tokens, but "unicycle" is two; a start and an end token, padded to `length`."""
     vocabulary = ["<pad>", "<s>", "</s>", "a", "red", "cat", ",", "uni", "##cycle", "[UNK]"]
     model = models.WordPiece({w: i for i, w in enumerate(vocabulary)}, unk_token="[UNK]")
     made = Tokenizer(model)
@@ -26,7 +26,7 @@ def tokenizer() -> Any:
         bos_token="<s>",
         eos_token="</s>",
         unk_token="[UNK]",
-        model_max_length=LENGTH,
+        model_max_length=length,
     )
 
 
@@ -86,9 +86,7 @@ def stable_diffusion() -> Any:
 def flux() -> Any:
     """Text and image in one sequence, text first."""
     torch.manual_seed(0)
-    t5 = transformers.T5EncoderModel(
-        transformers.T5Config(d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, vocab_size=10)
-    )
+    t5 = _t5()
     clip = transformers.CLIPTextModel(
         transformers.CLIPTextConfig(
             hidden_size=16,
@@ -121,6 +119,80 @@ def flux() -> Any:
         text_encoder_2=t5,
         tokenizer_2=tokenizer(),
         transformer=transformer,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _t5() -> Any:
+    config = transformers.T5Config(
+        d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, vocab_size=10
+    )
+    return transformers.T5EncoderModel(config).eval()
+
+
+def stable_diffusion_3() -> Any:
+    """Text and image in one sequence, image first; the text is 77 tokens of CLIP, then T5's."""
+    torch.manual_seed(0)
+    clip = transformers.CLIPTextConfig(
+        hidden_size=8,
+        intermediate_size=8,
+        projection_dim=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        vocab_size=10,
+        max_position_embeddings=77,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    transformer = diffusers.SD3Transformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=4,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        caption_projection_dim=16,
+        joint_attention_dim=16,
+        pooled_projection_dim=16,
+    )
+    pipeline = diffusers.StableDiffusion3Pipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        vae=autoencoder(shift_factor=0.0),
+        text_encoder=transformers.CLIPTextModelWithProjection(clip),
+        tokenizer=tokenizer(77),
+        text_encoder_2=transformers.CLIPTextModelWithProjection(clip),
+        tokenizer_2=tokenizer(77),
+        text_encoder_3=_t5(),
+        tokenizer_3=tokenizer(),
+        transformer=transformer,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def pixart() -> Any:
+    """A transformer whose image attends to the text by cross-attention, with T5 alone."""
+    torch.manual_seed(0)
+    pipeline = diffusers.PixArtAlphaPipeline(
+        tokenizer=tokenizer(),
+        text_encoder=_t5(),
+        vae=autoencoder(),
+        transformer=diffusers.PixArtTransformer2DModel(
+            sample_size=8,
+            patch_size=2,
+            in_channels=4,
+            out_channels=8,
+            num_layers=2,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            cross_attention_dim=16,
+            caption_channels=16,
+            use_additional_conditions=False,
+        ),
+        scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

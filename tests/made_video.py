@@ -85,6 +85,7 @@ def _content(folder: Path, names: list[str], is_offline: bool) -> VideoContent:
         view=view,
         object_queries=QUERIES,
         candidates=QUERIES,
+        channels=256,
         tracker_layers=LAYERS,
         refiner_layers=LAYERS if is_offline else 0,
         layers=tuple(LEVELS),

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffusers_pipelines import LENGTH, flux, stable_diffusion
+import regard
+from diffusers_pipelines import LENGTH, flux, pixart, stable_diffusion, stable_diffusion_3
 from regard.errors import InputError, NothingRecorded, SelectionError
 from regard.prompt import PromptAttention, watch_prompt
 
@@ -133,6 +134,45 @@ def test_a_joint_transformer() -> None:
     assert found.layers == ["transformer_blocks.0.attn", "single_transformer_blocks.0.attn"]
     assert {grid.shape for grid in found.maps.values()} == {(6, 4, 6)}
     assert bool((found.heat("cat", (16, 24)) > 0).all())
+
+
+def with_prompt_alone(pipeline: Any, layer: str, step: int, **options: Any) -> Tensor:
+    """The weights of the last row of a batch in a step, (heads, queries, keys), recorded whole."""
+    with regard.record(pipeline.transformer, layer) as recording:
+        run(pipeline, **options)
+    return recording[step].weights()[-1]
+
+
+def test_stable_diffusion_3_whose_text_comes_last_and_from_two_tokenizers() -> None:
+    pipeline, options = stable_diffusion_3(), {"max_sequence_length": LENGTH}
+    with watch_prompt(pipeline, PROMPT) as found:
+        run(pipeline, **options)
+    assert found.positions["cat"] == (3, 77 + 3)
+    assert found.positions["unicycle"] == (6, 7, 77 + 6, 77 + 7)
+    assert found.layers == ["transformer_blocks.0.attn", "transformer_blocks.1.attn"]
+    weights = with_prompt_alone(pipeline, found.layers[0], 1, **options).mean(0)
+    places = 4 * 6  # of 16 x 24 px, halved by the decoder and by patches
+    assert weights.shape == (places + 77 + LENGTH,) * 2
+    cat = weights[:places, [places + 3, places + 80]].sum(1).reshape(4, 6)
+    heat = found.heat("cat", (4, 6), steps=1, layers=0)
+    # summed in another order
+    torch.testing.assert_close(heat, cat, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("guidance", [4.5, 1.0])
+def test_pixart_with_guidance_and_without(guidance: float) -> None:
+    """Its pipeline does not say whether it is guided; the rows without the prompt stay out."""
+    pipeline = pixart()
+    options = {"guidance_scale": guidance, "clean_caption": False}
+    options |= {"use_resolution_binning": False, "max_sequence_length": LENGTH}
+    with watch_prompt(pipeline, PROMPT) as found:
+        run(pipeline, **options)
+    assert found.layers == ["transformer_blocks.0.attn2", "transformer_blocks.1.attn2"]
+    weights = with_prompt_alone(pipeline, found.layers[1], 2, **options).mean(0)
+    assert weights.shape == (4 * 6, LENGTH)
+    heat = found.heat("unicycle", (4, 6), steps=2, layers=1)
+    # summed in another order
+    torch.testing.assert_close(heat, weights[:, 6:8].sum(1).reshape(4, 6), rtol=0, atol=1e-6)
 
 
 def test_what_cannot_be_watched_is_told(unet_pipeline: Any) -> None:

@@ -49,7 +49,7 @@ SCENES = 10_000
 CAPTIONED = 8_000
 """Of the captioner, with up to two: others, so that features are no better than of any photo."""
 CNN_STEPS = 1100
-CAPTIONER_STEPS = 1300
+CAPTIONER_STEPS = 1400
 
 
 class Stage:

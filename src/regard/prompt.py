@@ -175,7 +175,7 @@ def watch_prompt(
     watched = PromptAttention(prompt, {word: tuple(at) for word, at in found.items()})
     if not watched.positions:
         raise InputError(f"no word found in the prompt {prompt!r}")
-    reducer = _Reducer(pipeline, denoiser, watched)
+    reducer = _Reducer(denoiser, watched)
     handle = denoiser.register_forward_pre_hook(reducer.see, with_kwargs=True)
     try:
         with record(denoiser, layers, keep="qk", each=reducer.each):
@@ -187,16 +187,19 @@ def watch_prompt(
 class _Reducer:
     """Takes calls one by one and keeps the maps of words."""
 
-    def __init__(self, pipeline: Any, denoiser: nn.Module, watched: PromptAttention) -> None:
-        self._pipeline, self._watched = pipeline, watched
+    def __init__(self, denoiser: nn.Module, watched: PromptAttention) -> None:
+        self._watched = watched
         self._kind = type(denoiser).__name__
         self._patch = int(getattr(denoiser.config, "patch_size", None) or 1)
         self._grid = (0, 0)
+        self._twice = False
 
     def see(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Before the denoiser runs: how large the image is, in its own tokens."""
+        """Before the denoiser runs: how large the image is, and whether rows come twice."""
         hidden = next((kwargs[n] for n in ("hidden_states", "sample") if n in kwargs), None)
         hidden = args[0] if hidden is None else hidden
+        without, with_prompt = hidden[: len(hidden) // 2], hidden[len(hidden) // 2 :]
+        self._twice = torch.equal(without, with_prompt)  # guidance runs the same image twice
         if hidden.dim() == 4:
             self._grid = (hidden.shape[2] // self._patch, hidden.shape[3] // self._patch)
         elif kwargs.get("img_ids") is not None:
@@ -233,8 +236,7 @@ class _Reducer:
                 f"{call.layer} has {call.shape[3] - text} text tokens, but a word is token "
                 f"{int(columns.max()) - text}; give the text tokens of each word as positions"
             )
-        guided = bool(getattr(self._pipeline, "do_classifier_free_guidance", False))
-        rows = slice(call.shape[0] // 2 if guided and call.shape[0] > 1 else 0, None)
+        rows = slice(call.shape[0] // 2 if self._twice else 0, None)
         found = [
             weights[rows][..., columns.to(weights.device)].mean((0, 1)).float().cpu()
             for _, weights in call.tiles(image)

@@ -5,6 +5,7 @@ cell in each pixel is a product of one number for the row and one for the column
 matrices therefore say everything: ``rows @ weights @ columns.T``.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -53,8 +54,12 @@ def seen_pixels(axis: Axis) -> slice:
     return slice(start, max(math.ceil(last - TOLERANCE_PX), start))
 
 
+@functools.lru_cache(maxsize=16)
 def spread_matrix(axis: Axis, between: Between) -> Tensor:
-    """Density of a unit of weight on each cell, ``(pixels, cells)`` float64, per pixel."""
+    """Density of a unit of weight on each cell, ``(pixels, cells)`` float64, per pixel.
+
+    The frames of a film have the same few axes; the matrix is not to be written to.
+    """
     return _overlap(axis) if between == "cells" else _interpolation(axis)
 
 

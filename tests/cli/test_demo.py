@@ -63,6 +63,22 @@ def test_demo_with_the_real_model(
     assert len(list((here / "regard-out" / "demo" / "photo").iterdir())) == 6
 
 
+def test_demo_of_partcrafter(run: Run, here: Path) -> None:
+    done = run("demo", "partcrafter", "--out", "pictures")
+    assert (done.code, done.err) == (0, "")
+    names = {path.name for path in (here / "pictures").iterdir()}
+    assert {"photo.png", "object.glb", "object.png", "object.html", "parts.png"} <= names
+    assert {"owners.png", "over_steps.gif", "between_parts.png"} <= names
+    first, *parts, last = done.out.splitlines()
+    assert first.startswith("a ")
+    assert len(parts) >= 2
+    for line in parts:
+        fills, attention, pixels = map(int, re.findall(r"(\d+)%", line))
+        assert fills > 50
+        assert attention > pixels
+    assert last.startswith(f"{len(names)} files in ")
+
+
 def test_demo_dvis(run: Run, here: Path) -> None:
     done = run("demo", "dvis", "--out", "dvis")
     assert (done.code, done.err) == (0, "")
@@ -81,10 +97,13 @@ def test_demo_dvis(run: Run, here: Path) -> None:
 def test_demo_of_captions(run: Run, here: Path) -> None:
     done = run("demo", "aoanet")
     assert (done.code, done.err) == (0, "")
-    caption, words, looks, files = done.out.splitlines()
+    caption, words, mean, head, files = done.out.splitlines()
     assert re.fullmatch(r"mini-aoanet: a (\w+ ){3}.* a \w+ \w+ \w+", caption)
     assert words == "100% of the words are true"
-    assert looks == "6 of 6 words for objects look at their own object most"
+    assert re.fullmatch(
+        r"[4-6] of 6 words for objects look at their own object most \(mean of heads\)", mean
+    )
+    assert head == "6 of 6 do in head 1, the one that grounds words"
     folder = here / "regard-out" / "demo" / "aoanet"
     assert files == f"{len(list(folder.iterdir()))} files in {folder}"
     names = {path.name for path in folder.iterdir()}

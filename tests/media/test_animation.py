@@ -1,5 +1,6 @@
 """Moving pictures: what goes in comes out, and the bytes are always the same."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -66,3 +67,34 @@ def test_what_cannot_be_written_is_told(
     with pytest.raises(MediaError, match=message):
         write_animation(tmp_path / name, made, fps=fps)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_are_taken_one_by_one_and_their_errors_leave_no_file(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def endless() -> Iterator[Image.Image]:
+        for index in range(1000):
+            taken.append(index)
+            yield Image.new("RGB", (64, 48 if index < 3 else 50))
+
+    with pytest.raises(MediaError, match="frame 3 is"):
+        write_animation(tmp_path / "a.mp4", endless())
+    assert len(taken) < 20, "a few ahead of the encoder"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_mp4_says_which_colours_it_has(tmp_path: Path) -> None:
+    write_animation(tmp_path / "a.mp4", frames())
+    with av.open(str(tmp_path / "a.mp4")) as video:
+        frame = next(video.decode(video=0))
+        assert (frame.colorspace, frame.color_range) == (1, 1)  # BT.709, 16 to 235
+
+
+def test_a_gif_keeps_rare_bright_colours(tmp_path: Path) -> None:
+    """A few bright pixels among a photo's many colours, such as the end of a colour bar."""
+    noise = np.random.default_rng(0).integers(60, 140, (120, 160, 3), dtype=np.uint8)
+    noise[100:104, 100:110] = (252, 255, 164)
+    write_animation(tmp_path / "a.gif", [Image.fromarray(noise)] * 2)
+    with Image.open(tmp_path / "a.gif") as gif:
+        shown = np.asarray(gif.convert("RGB"))[100:104, 100:110].astype(int)
+    assert np.abs(shown.mean((0, 1)) - (252, 255, 164)).max() < 24

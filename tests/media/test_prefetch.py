@@ -40,7 +40,7 @@ def test_no_more_than_asked_is_read_ahead() -> None:
     items = prefetched(counted(), ahead=2)
     next(items)
     assert len(made) <= 5  # taken, two waiting, one in hand, one being made
-    items.close()  # type: ignore[attr-defined]
+    items.close()
 
 
 def test_leaving_early_closes_the_source() -> None:

@@ -27,7 +27,7 @@ def test_cells_say_what_their_middle_shows() -> None:
     scene = photo(5, (SIZE_PX, SIZE_PX), (3, 3))
     found = cells(scene)
     for number, one in enumerate(scene.objects):
-        whole = one.mask.reshape(GRID, 8, GRID, 8).all((1, 3))
+        whole = one.mask.reshape(GRID, 8, GRID, 8).mean((1, 3)) > 0.5
         assert whole.any(), number
         assert set(found[0][whole]) == {KINDS.index(one.kind)}
         assert set(found[1][whole]) == {COLOURS.index(one.colour)}
@@ -56,26 +56,26 @@ def test_tokens_spell_the_caption() -> None:
 def test_a_run_that_was_stopped_goes_on_and_leaves_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(to: Path, cnn_steps: int, captioner_steps: int) -> None:
-        counts = f"--scenes 70 --cnn-steps {cnn_steps} --captioner-steps {captioner_steps}"
+    def train(to: Path, steps: int) -> None:
+        counts = f"--scenes 40 --captioned 40 --cnn-steps {steps} --captioner-steps {steps}"
         monkeypatch.setattr("sys.argv", ["", "--out", str(to), *counts.split()])
         mini_aoanet.main()
 
-    train(tmp_path / "whole", 2, 2)
+    train(tmp_path / "whole", 1)
     stopped = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         patch.setattr(mini_aoanet, "features_of", _stop)
         with pytest.raises(KeyboardInterrupt):
-            train(stopped, 2, 2)
-    train(stopped, 2, 2)
+            train(stopped, 1)
+    train(stopped, 1)
     whole, other = (
         load_file(folder / "model" / "model.safetensors")
         for folder in (tmp_path / "whole", stopped)
     )
     assert all(torch.equal(whole[name], other[name]) for name in whole if name.startswith("cnn."))
-    assert make_pool(70, stopped).images[3].tolist() == (
-        photo(FIRST_SEED + 3, (SIZE_PX, SIZE_PX), (1, 3)).image.tolist()
-    )
+    pool = make_pool(40, stopped / "told", first=FIRST_SEED + 40, objects=(1, 2))
+    scene = photo(FIRST_SEED + 43, (SIZE_PX, SIZE_PX), (1, 2))
+    assert np.array_equal(pool.images[3], scene.image)
     assert regard.load_captioner(stopped / "model").infos.vocabulary[1] == "a"
 
 

@@ -18,13 +18,13 @@ def generate(
     /,
     *,
     parts: Annotated[int, _AT_LEAST_1],
-    model: Path,
-    steps: Annotated[int, _AT_LEAST_1] = 50,
-    guidance: float = 7.0,
+    model: str,
+    steps: Annotated[int | None, _AT_LEAST_1] = None,
+    guidance: float | None = None,
     seed: int = 0,
     mask: Path | None = None,
-    tokens: Annotated[int, _AT_LEAST_1] = 1024,
-    depth: Annotated[int, Parameter(validator=Number(gte=1, lte=10))] = 8,
+    tokens: Annotated[int | None, _AT_LEAST_1] = None,
+    depth: Annotated[int | None, Parameter(validator=Number(gte=1, lte=10))] = None,
     keep_step: Annotated[list[int], Parameter(consume_multiple=True)] = [-1],  # noqa: B006
     keep_layers: str = "*",
     between_parts: Annotated[bool, Parameter(show_default=False)] = False,
@@ -44,19 +44,19 @@ def generate(
     parts
         How many parts to make.
     model
-        Folder of a PartCrafter checkpoint.
+        Folder of a PartCrafter checkpoint, or "mini-partcrafter".
     steps
-        Denoising steps.
+        Denoising steps; by default as the checkpoint says, else 50.
     guidance
-        Classifier-free guidance; 1 turns it off.
+        Classifier-free guidance, 1 turns it off; likewise, 7.
     seed
         For the noise.
     mask
         Grey image of the photo's size, white on the object: it is cut out and centred.
     tokens
-        Latent tokens of a part.
+        Latent tokens of a part; likewise, 1024.
     depth
-        The surface is searched on a grid of 2^DEPTH cells a side.
+        The surface is searched on a grid of 2^DEPTH cells a side; likewise, 8.
     keep_step
         Steps whose queries and keys are kept, negative from the end.
     keep_layers
@@ -80,7 +80,7 @@ def generate(
     failed = 0
     for photo, folder in zip(photos, folders(photos, out), strict=True):
         try:
-            with _Progress(photo, steps) as progress:
+            with _Progress(photo, steps or networks.defaults.steps) as progress:
                 made = make(
                     photo,
                     parts,

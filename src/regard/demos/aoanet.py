@@ -11,7 +11,7 @@ from regard.datasets.shapes import Scene, photo
 from regard.evaluation.captions import object_at_peak, word_accuracy
 from regard.models.aoanet import load_captioner
 
-SEED = 7
+SEED = 16
 SIZE_HW = (512, 512)
 OBJECTS = (2, 2)
 
@@ -25,7 +25,8 @@ def run(out: Path, *, device: str = "cpu") -> None:
     written = found.save(out, ("words", "heads", "page", "json", "gif"))
     print(f"{found.model}: {found.text}")
     print(f"{word_accuracy(found.words[:-1], scene.words):.0%} of the words are true")
-    print(f"{_looks(found, scene)} words for objects look at their own object most")
+    print(f"{_looks(found, scene)} words for objects look at their own object most (mean of heads)")
+    print(f"{_looks(found.of(head=1), scene)} do in head 1, the one that grounds words")
     print(f"{len(written)} files in {plain(out.resolve())}")
 
 

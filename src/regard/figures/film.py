@@ -5,11 +5,12 @@ anew for each frame.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from regard.errors import SelectionError
@@ -19,6 +20,7 @@ from regard.figures.photo_store import PhotoStore
 from regard.figures.scaling import FrameScales
 from regard.figures.subject import Subject
 from regard.media.frames import Frame
+from regard.models.dvis_daq.frame_store import FrameStore
 from regard.render.arrays import Floats
 from regard.render.chart import Chart, Curve
 from regard.render.colour import High, Scale, number
@@ -80,12 +82,13 @@ def film(
             f"video {subject.video.id!r} has {count} frames in one run and "
             f"{beside[0].video.frame_count} in the other; films beside each other need the same"
         )
-    made = _Film.of(subject, layers, how, beside)
-    if not how.reorder:
-        for index, frame in enumerate(frames):
-            yield made.picture(index, frame.image, frame.index)
-        return
-    with closing(PhotoStore()) as store:
+    with ExitStack() as stack:
+        made = _Film.of(subject, layers, how, beside, stack)
+        if not how.reorder:
+            for index, frame in enumerate(frames):
+                yield made.picture(index, frame.image, frame.index)
+            return
+        store = stack.enter_context(closing(PhotoStore()))
         numbers = []
         for frame in frames:
             store.add(frame.image)
@@ -105,24 +108,27 @@ class _Strand:
     shared: Scale | None
     """The scale of all frames, where they have one."""
     look: Look
+    _kept: FrameStore
+    """Maps of the frames of its life, which the scale was made of."""
     _painter: FramePainter | None = field(init=False, default=None)
 
     @classmethod
-    def of(cls, maps: Maps, name: str, how: FilmLook) -> "_Strand":
+    def of(cls, maps: Maps, name: str, how: FilmLook, stack: ExitStack) -> "_Strand":
         subject = maps.subject
         temporal = how.scaling.startswith("temporal")
         weights = np.asarray(subject.frame_weights()) if temporal else None
         high: High = "max" if how.look.high == "max" else "p99.5"
-        values = ((frame, _values(maps, frame)) for frame in subject.life)
-        scales = FrameScales.of(how.scaling, values, weights, high=high)
+        kept = stack.enter_context(FrameStore())
+        scales = FrameScales.of(how.scaling, _keeping(maps, kept), weights, high=high)
         shared = scales.scale(min(scales.lows)) if scales.is_shared else None
-        return cls(maps, name, scales, shared, how.look)
+        return cls(maps, name, scales, shared, how.look, kept)
 
     def paint(self, index: int, photo: Image.Image, line: int) -> Image.Image:
         """The photo with the map of a frame and the line around the instance."""
-        values = _values(self.maps, index)
-        if values is None:
+        life = self.maps.subject.life
+        if index not in life:
             return without_attention(photo)
+        values = self._kept[index - life.start].numpy()
         painted = self._painter_of(index).paint(photo, self.scales.shown(index, values))
         mask = self.maps.subject.mask(index)
         if mask is not None:
@@ -140,8 +146,14 @@ class _Strand:
         return self._painter
 
 
-def _values(maps: Maps, frame: int) -> Floats | None:
-    return maps.smooth(frame, small_hw(maps.subject.video.size_hw, _MAP_PX))
+def _keeping(maps: Maps, kept: FrameStore) -> Iterator[tuple[int, Floats]]:
+    """The maps of all frames of a life, each kept once it is made."""
+    size_hw = small_hw(maps.subject.video.size_hw, _MAP_PX)
+    for frame in maps.subject.life:
+        values = maps.smooth(frame, size_hw)
+        assert values is not None
+        kept.append(torch.from_numpy(values))
+        yield frame, values
 
 
 @dataclass(eq=False)
@@ -160,10 +172,11 @@ class _Film:
         layers: Sequence[int] | None,
         how: FilmLook,
         beside: tuple[Subject, tuple[str, str]] | None,
+        stack: ExitStack,
     ) -> "_Film":
         counts = how.importance or how.reorder
         weights = np.asarray(subject.frame_weights()) if counts else None
-        strands = _strands(subject, layers, how, beside)
+        strands = _strands(subject, layers, how, beside, stack)
         has_names = len(strands) > 1
         one_scale = len({strand.shared for strand in strands}) == 1
         width = panel_wh(subject.video.size_hw, len(strands), how.width_px)
@@ -179,7 +192,7 @@ class _Film:
         self, index: int, photo: Image.Image, number_in_video: int, *, plain: bool = False
     ) -> Image.Image:
         """The film's picture for one frame; the plain frame has no attention and no line."""
-        shown = photo.convert("RGB")
+        shown = photo if photo.mode == "RGB" else photo.convert("RGB")
         if shown.size != self.canvas.panel_wh:
             shown = shown.resize(self.canvas.panel_wh, Image.Resampling.BICUBIC)
         panels = []
@@ -215,14 +228,16 @@ def _strands(
     layers: Sequence[int] | None,
     how: FilmLook,
     beside: tuple[Subject, tuple[str, str]] | None,
+    stack: ExitStack,
 ) -> list[_Strand]:
     if beside is None:
         maps = Maps.of(subject, layers)
         chosen = maps.each() if how.panels else [maps]
-        return [_Strand.of(one, one.words, how) for one in chosen]
+        return [_Strand.of(one, one.words, how, stack) for one in chosen]
     other, names = beside
     pair = [
-        _Strand.of(Maps.of(s, layers), n, how) for s, n in zip((subject, other), names, strict=True)
+        _Strand.of(Maps.of(one, layers), name, how, stack)
+        for one, name in zip((subject, other), names, strict=True)
     ]
     if pair[0].shared is not None and pair[1].shared is not None:
         pair[0].shared = pair[1].shared = _union(pair[0].shared, pair[1].shared)

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from PIL import Image
 
 from regard.render import style
-from regard.render.arrays import Pixels
 from regard.render.chart import Chart
 from regard.render.contour import line_width
 from regard.render.legend import Legend
@@ -43,7 +41,7 @@ class FilmCanvas:
     """Of the panels, above them; none for a panel alone."""
     legend: Legend
     chart: Chart | None
-    _ground: Pixels = field(init=False, repr=False)
+    _ground: Image.Image = field(init=False, repr=False)
     _left: int = field(init=False, repr=False, default=0)
     _chart_xy: tuple[int, int] = field(init=False, repr=False, default=(0, 0))
 
@@ -66,7 +64,7 @@ class FilmCanvas:
             self._chart_xy = (_PAD, below)
             self.chart.draw(sheet, *self._chart_xy)
         legend.draw(sheet, _PAD, below + chart_height, width - 2 * _PAD)
-        self._ground = np.asarray(sheet.picture().image)
+        self._ground = sheet.picture().image
 
     def _write_names(self, sheet: Sheet) -> None:
         """In type of one size, smaller where the longest name does not fit, within reason."""
@@ -88,14 +86,13 @@ class FilmCanvas:
 
     def filled(self, panels: Sequence[Image.Image], *, cursor: int) -> Image.Image:
         """The canvas with panels on it, and the cursor of the curve at a frame."""
-        pixels = self._ground.copy()
-        width, height = self.panel_wh
+        picture = self._ground.copy()
         for place, panel in enumerate(panels):
-            left = self._left + place * (width + style.GAP)
-            pixels[self._top : self._top + height, left : left + width] = np.asarray(panel)
+            left = self._left + place * (self.panel_wh[0] + style.GAP)
+            picture.paste(panel, (left, self._top))
         if self.chart is not None:
             _, top, _, bottom = self.chart.plot_box
             x, y = self._chart_xy
             at = x + round(self.chart.across(cursor))
-            pixels[y + top : y + bottom, at - 1 : at + 2] = style.INK
-        return Image.fromarray(pixels)
+            picture.paste(style.INK, (at - 1, y + top, at + 2, y + bottom))
+        return picture

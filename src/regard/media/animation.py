@@ -124,14 +124,18 @@ def _write_mp4(file: BinaryIO, frames: Iterable[Image.Image], fps: float, crf: i
         stream.pix_fmt = "yuv420p"
         codec = stream.codec_context
         codec.colorspace = codec.color_primaries = codec.color_trc = codec.color_range = _BT709
+        converter = av.video.reformatter.VideoReformatter()
         for index, frame in enumerate(frames):
-            pixels = _even(np.asarray(frame.convert("RGB")))
+            pixels = _even(np.asarray(frame if frame.mode == "RGB" else frame.convert("RGB")))
             if index == 0:
                 stream.height, stream.width = pixels.shape[:2]
-            coloured = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            container.mux(
-                stream.encode(coloured.reformat(format="yuv420p", dst_colorspace="ITU709"))
+            converted = converter.reformat(
+                av.VideoFrame.from_ndarray(pixels, format="rgb24"),
+                format=stream.pix_fmt,
+                dst_colorspace="ITU709",
+                interpolation="BILINEAR",
             )
+            container.mux(stream.encode(converted))
         container.mux(stream.encode())
 
 

@@ -1,8 +1,9 @@
 """Small trained models of every family, shipped with the package.
 
 Each is a folder of this package: ``config.json``, ``model.safetensors`` in float16, and a model
-card ``README.md``. They are trained on generated scenes (`regard.datasets.shapes`) by the scripts
-in ``training/``, so that every system shows something true on a machine without a hub.
+card ``README.md``; a system of several networks has a subfolder for each. They are trained on
+generated scenes (`regard.datasets.shapes`, `regard.datasets.solids`) by the scripts in
+``training/``, so that every system shows something true on a machine without a hub.
 """
 
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
+    "mini-aoanet": "c145def38312eeb3cf01d4add147e54133b1ad43e5503e80c26737e664df04b7",
     "mini-dvis-daq": "8b5dcbb156512edbffdf8532819964e9e5cd24843173ad43e5a1dbb30e1f27e0",
+    "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
 }
-"""Miniatures by name, and the hash of their weights."""
+"""Miniatures by name, and the hash of their weights: of all files, in the order of their paths."""
 
 LICENCE = "Apache-2.0"
 """Of all miniatures: they are this project's own."""

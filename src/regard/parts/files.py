@@ -24,16 +24,18 @@ from regard.models.partcrafter.surface import write_glb
 from regard.parts import pictures
 from regard.parts.generation import Generation
 from regard.render import Picture
+from regard.render.stack import stack_pictures
 
 
 def save(made: Generation, folder: str | os.PathLike[str]) -> list[Path]:
     """Write meshes, pictures and numbers; paths of the files in the order they are written.
 
-    `object.glb`: the parts with a surface, in their colours. Pictures: `parts`, `parts_centred`,
-    `owners`, `over_steps`, `over_layers`, `entropy`, `class_token`, `between_parts` (if it was
-    recorded), all PNG; `over_steps` as GIF and MP4, too. `attention.npz`: means, entropies,
-    blocks, timesteps, sigmas.
-    `recording.safetensors`: the kept calls. `generation.json`: settings and statistics.
+    `object.glb`: the parts with a surface, in their colours. Pictures: `object` and `summary` (if
+    a part has a surface), `parts`, `parts_centred`, `owners`, `over_steps`, `over_layers`,
+    `entropy`, `class_token`, `between_parts` (if it was recorded), all PNG; `over_steps` as GIF
+    and MP4, too.
+    `attention.npz`: means, entropies, blocks, timesteps, sigmas. `recording.safetensors`: the
+    kept calls. `generation.json`: settings and statistics.
 
     Raises:
         MediaError: The folder cannot be made or written to; what is in it is whole.
@@ -53,6 +55,9 @@ def _written(made: Generation, folder: Path) -> Iterator[Path]:
         colours = [pictures.colour_of(part) for part in range(len(made.meshes))]
         write_glb(folder / "object.glb", made.meshes, colours)
         yield folder / "object.glb"
+        for name, picture in _with_meshes(made):
+            picture.save(folder / f"{name}.png")
+            yield folder / f"{name}.png"
     for name, picture in _pictures(made):
         picture.save(folder / f"{name}.png")
         yield folder / f"{name}.png"
@@ -67,6 +72,12 @@ def _written(made: Generation, folder: Path) -> Iterator[Path]:
     told = json.dumps(summary(made), indent=1) + "\n"
     write_atomically(folder / "generation.json", told.encode())
     yield folder / "generation.json"
+
+
+def _with_meshes(made: Generation) -> Iterator[tuple[str, Picture]]:
+    parts = pictures.draw_object(made)
+    yield "object", parts
+    yield "summary", stack_pictures([pictures.draw_parts(made), parts])
 
 
 def _pictures(made: Generation) -> Iterator[tuple[str, Picture]]:

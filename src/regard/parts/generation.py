@@ -13,7 +13,7 @@ from regard.grid import GridTokens
 from regard.intercept.record import record
 from regard.media.image import read_cutout, upright_rgb
 from regard.models.partcrafter.checkpoint import PartCrafter, load
-from regard.models.partcrafter.denoise import TOKENS, denoise, image_tokens, noise
+from regard.models.partcrafter.denoise import denoise, image_tokens, noise
 from regard.models.partcrafter.flow import RectifiedFlow
 from regard.models.partcrafter.photo import ObjectPhoto
 from regard.models.partcrafter.surface import Mesh, sample, skin
@@ -53,11 +53,11 @@ def generate(
     *,
     model: PartCrafter | str | PathLike[str],
     mask: Image.Image | None = None,
-    steps: int = 50,
-    guidance: float = 7.0,
+    steps: int | None = None,
+    guidance: float | None = None,
     seed: int = 0,
-    tokens: int = TOKENS,
-    depth: int = 8,
+    tokens: int | None = None,
+    depth: int | None = None,
     coarse_depth: int | None = 6,
     keep_steps: Collection[int] = (-1,),
     keep_layers: str = "*",
@@ -69,14 +69,14 @@ def generate(
     Args:
         photo: A file or an RGB picture.
         parts: How many parts to make.
-        model: A PartCrafter checkpoint folder, or one that is loaded.
+        model: A PartCrafter checkpoint folder, "mini-partcrafter", or one that is loaded.
         mask: Grey picture of the photo's size, 255 on the object: it is cut out and centred. By
             default the file's alpha channel; where there is none, the photo is taken as it is.
-        steps: Denoising steps.
-        guidance: Classifier-free guidance; 1 turns it off.
+        steps: Denoising steps; by default the checkpoint's own, 50 for the released ones.
+        guidance: Classifier-free guidance, 1 turns it off; likewise, 7.
         seed: For the noise.
-        tokens: Latent tokens of a part.
-        depth: The field is sampled with 2^depth cells a side.
+        tokens: Latent tokens of a part; likewise, 1024 (upstream takes 2048 for scenes).
+        depth: The field is sampled with 2^depth cells a side; likewise, 8.
         coarse_depth: Sampled everywhere with 2^coarse_depth cells, finer near the surface only;
             None samples everywhere with 2^depth.
         keep_steps: Steps whose queries and keys are kept, negative from the end.
@@ -90,6 +90,10 @@ def generate(
         MediaError: The photo cannot be read.
     """
     networks = model if isinstance(model, PartCrafter) else load(model)
+    steps = networks.defaults.steps if steps is None else steps
+    guidance = networks.defaults.guidance if guidance is None else guidance
+    tokens = networks.defaults.tokens if tokens is None else tokens
+    depth = networks.defaults.depth if depth is None else depth
     seen = _object_photo(photo, mask)
     flow = RectifiedFlow.from_json(steps, networks.schedule)
     start, keys = noise(networks, parts, tokens, seed), image_keys(networks, seen)

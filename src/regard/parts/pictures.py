@@ -1,20 +1,25 @@
 """Pictures of what shaped the parts of a generated object."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from PIL import Image
 
 from regard.analysis.parts import relative_entropy
-from regard.errors import SelectionError
+from regard.errors import InputError, SelectionError
 from regard.parts.attention import Pick
 from regard.parts.generation import Generation
-from regard.render import Look, Picture, draw_heads, draw_layers, draw_matrix
+from regard.render import Look, Picture, draw_heads, draw_layers, draw_matrix, style
+from regard.render.grid import NAME_HEIGHT
+from regard.render.meshes import ColouredMesh, render_meshes
 from regard.render.owners import draw_owners
+from regard.render.page import draw_page
 from regard.render.palette import distinct
+from regard.render.sheet import Sheet
 from regard.render.style import Colour
 
-_SMALL_PX = 160
+_SMALL_PX, _SIDE_PX = 160, 364
 _STRIP = 12
 VALUES = Look(cmap="viridis", unit="value", high="max")
 
@@ -60,6 +65,41 @@ def draw_parts(
         title="What each part looks at",
         lines=[what + _words(made, steps=steps, layers=layers, heads=heads)],
     )
+
+
+def draw_object(made: Generation) -> Picture:
+    """The generated parts in their colours: from the front, from the right, from behind, apart.
+
+    Raises:
+        InputError: No part has a surface.
+    """
+    meshes = [
+        ColouredMesh(mesh.vertices, mesh.faces, colour_of(part))
+        for part, mesh in enumerate(made.meshes)
+        if mesh is not None
+    ]
+    if not meshes:
+        raise InputError("no part has a surface, so there is no object to draw")
+    quarter = math.pi / 2
+    sides = {
+        "front": (0.35, 0.0),
+        "right": (0.35 + quarter, 0.0),
+        "behind": (0.35 + 2 * quarter, 0.0),
+    }
+    sides["parts pulled apart"] = (0.35, 0.6)
+    tiles = [
+        render_meshes(meshes, _SIDE_PX, azimuth=azimuth, apart=apart)
+        for azimuth, apart in sides.values()
+    ]
+
+    def draw(sheet: Sheet, x: int, y: int) -> None:
+        for name, tile in zip(sides, tiles, strict=True):
+            sheet.text(name, x, y + style.SMALL, size=style.SMALL, colour=style.QUIET)
+            sheet.panel(tile, x, y + NAME_HEIGHT)
+            x += _SIDE_PX + style.GAP
+
+    width = len(tiles) * (_SIDE_PX + style.GAP) - style.GAP
+    return draw_page((width, _SIDE_PX + NAME_HEIGHT), draw, title="The parts that were made")
 
 
 def draw_part_owners(

@@ -175,7 +175,7 @@ def _levels(cells: Cells, values: Floats, scale: Scale, photo: Pixels) -> Pixels
     edge[1:] |= (level[1:] != level[:-1]) & (rows[1:] != rows[:-1])[:, None]
     edge[:, 1:] |= (level[:, 1:] != level[:, :-1]) & (columns[1:] != columns[:-1])[None, :]
     mixed[edge] = np.maximum(colours[edge], 0.35 * 255)
-    return np.rint(mixed).astype(np.uint8)
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def _with_seams(tile: Pixels, cells: Cells) -> Pixels:

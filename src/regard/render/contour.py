@@ -26,7 +26,8 @@ def draw_contour(
         return
     width = line_width(image.size) if thickness is None else thickness
     top, left = max(rows[0] - width, 0), max(columns[0] - width, 0)
-    part = mask[top : rows[-1] + width + 1, left : columns[-1] + width + 1]
+    around = mask[top : rows[-1] + width + 1, left : columns[-1] + width + 1]
+    part = np.ascontiguousarray(around)  # masks of run lengths go down the columns
     inner = part
     for _ in range(width):
         inner = ~_grown(~inner)

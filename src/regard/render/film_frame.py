@@ -6,6 +6,7 @@ in float takes. It differs from `draw_overlay` by what rounding to the tables gi
 those of the square root of a value, so that weak attention, which covers little, has no edges.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,12 +47,26 @@ class FramePainter:
                 between its places it is interpolated linearly. NaN where the model did not see.
         """
         unseen = np.isnan(values)
-        steps = _resized(self._steps(values), photo.size, Image.Resampling.BILINEAR)
-        colours = steps.copy()
-        colours.putpalette(self._colours)
-        ground = self.ground(photo)
-        mixed = Image.composite(colours.convert("RGB"), ground, steps.point(self._cover))
+        mixed = self.ground(photo)
+        small = self._steps(values)
+        if self._cover[0] or small.any():
+            self._lay_over(mixed, small)
         return _hatched(mixed, photo, unseen) if unseen.any() else mixed
+
+    def _lay_over(self, ground: Image.Image, small: npt.NDArray[np.uint8]) -> None:
+        """Colour the ground, or the part around all steps above 0 if 0 covers nothing."""
+        everywhere = (0, 0, *ground.size)
+        box = everywhere if self._cover[0] else _box_around(small, ground.size)
+        left, top, right, bottom = box
+        across, down = (small.shape[1] / ground.width, small.shape[0] / ground.height)
+        steps = Image.fromarray(small).resize(
+            (right - left, bottom - top),
+            Image.Resampling.BILINEAR,
+            (left * across, top * down, right * across, bottom * down),
+        )
+        cover = steps.point(self._cover)
+        steps.putpalette(self._colours)  # in place: they are indices of colours from now on
+        ground.paste(steps.convert("RGB"), box, cover)
 
     def _steps(self, values: Floats) -> npt.NDArray[np.uint8]:
         place = np.nan_to_num(self.scale.fraction(values), copy=False)
@@ -59,7 +74,8 @@ class FramePainter:
 
     def ground(self, photo: Image.Image) -> Image.Image:
         """What a map of nothing but zeros would leave of the photo."""
-        return photo.convert("RGB", muting_matrix()) if self.look.mixing == "rising" else photo
+        is_muted = self.look.mixing == "rising"
+        return photo.convert("RGB", muting_matrix()) if is_muted else photo.copy()
 
 
 def without_attention(photo: Image.Image) -> Image.Image:
@@ -67,16 +83,24 @@ def without_attention(photo: Image.Image) -> Image.Image:
     return photo.convert("L").convert("RGB")
 
 
-def _resized(
-    values: npt.NDArray[np.uint8], size_wh: tuple[int, int], method: Image.Resampling
-) -> Image.Image:
-    image = Image.fromarray(values)
-    return image if image.size == size_wh else image.resize(size_wh, method)
+def _box_around(
+    small: npt.NDArray[np.uint8], size_wh: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Pixels of a picture that a map's places above 0 reach, when it is interpolated over it."""
+    ends = []
+    for axis, side in ((1, size_wh[0]), (0, size_wh[1])):
+        found = np.flatnonzero(small.any(1 - axis))
+        scale = side / small.shape[axis]
+        first, last = (found[0] - 1) * scale, (found[-1] + 2) * scale
+        ends.append((max(0, math.floor(first)), min(side, math.ceil(last))))
+    (left, right), (top, bottom) = ends
+    return left, top, right, bottom
 
 
 def _hatched(mixed: Image.Image, photo: Image.Image, unseen: npt.NDArray[np.bool_]) -> Image.Image:
     """With the pattern of places that the model did not see, over the photo in grey."""
-    where = _resized(unseen.astype(np.uint8) * 255, photo.size, Image.Resampling.NEAREST)
+    where = Image.fromarray(unseen.astype(np.uint8) * 255)
+    where = where.resize(photo.size, Image.Resampling.NEAREST)
     pattern = Image.fromarray(draw_swatch(UNSEEN, photo.size))
     veiled = Image.blend(without_attention(photo), pattern, UNSEEN.veil)
     return Image.composite(veiled, mixed, where)

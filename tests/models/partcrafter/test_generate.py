@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 import regard.parts.generation
-from regard.errors import InputError, ModelNotFound, SelectionError
-from regard.models.partcrafter.checkpoint import PartCrafter
+from regard.errors import CheckpointError, InputError, ModelNotFound, SelectionError
+from regard.models.partcrafter.checkpoint import GenerationDefaults, PartCrafter, load
 from regard.models.partcrafter.photo import ObjectPhoto
 from regard.parts.generation import Generation, generate
 
@@ -146,6 +146,34 @@ def test_progress_seed_and_errors(model: PartCrafter, parity: Path, tmp_path: Pa
         generate(parity / "image.png", 2, model=model, **TINY, keep_steps=(9,))
     with pytest.raises(ModelNotFound, match=r"transformer/config\.json"):
         generate(parity / "image.png", 2, model=tmp_path, **TINY)
+
+
+def test_a_checkpoint_says_how_it_is_run(folder: Path, parity: Path, tmp_path: Path) -> None:
+    assert load(folder).defaults == GenerationDefaults(steps=50, guidance=7, tokens=1024, depth=8)
+    shutil.copytree(folder, tmp_path / "model")
+    told = tmp_path / "model" / "generation_config.json"
+    told.write_text(json.dumps({"steps": 2, "guidance": 1.0, "tokens": 5, "depth": 3}))
+    made = generate(parity / "image.png", 2, model=tmp_path / "model")
+    assert made.guidance == 1
+    assert made.attention.means.shape[0] == 2
+    assert made.latents.shape == (2, 5, 8)
+    other = generate(parity / "image.png", 2, model=tmp_path / "model", steps=3, tokens=4)
+    assert other.attention.means.shape[0] == 3
+    assert other.latents.shape == (2, 4, 8)
+    told.write_text(json.dumps({"strides": 2}))
+    with pytest.raises(CheckpointError, match=r"generation_config\.json is not understood"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(folder: Path, parity: Path, dtype: torch.dtype) -> None:
+    made = generate(parity / "image.png", 3, model=load(folder, dtype=dtype), **TINY)
+    assert made.latents.dtype == dtype
+    weights = made.attention.weights()
+    # rounding to 11 and 8 bits
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3), rtol=0, atol=2e-3)
+    plain = generate(parity / "image.png", 3, model=load(folder), **TINY)
+    torch.testing.assert_close(weights, plain.attention.weights(), rtol=0.2, atol=2e-4)
 
 
 def test_a_mask_cuts_the_object_out_and_maps_go_back_to_the_photo() -> None:

@@ -30,6 +30,14 @@ def test_vertices_lie_on_the_surface() -> None:
     assert np.abs(mesh.vertices.mean(0)).max() < 1e-3, "centred: no cell is lost at the far side"
 
 
+def test_faces_run_counterclockwise_seen_from_outside() -> None:
+    mesh = skin(sample(ball, 5))
+    assert mesh is not None
+    a, b, c = mesh.vertices[mesh.faces].swapaxes(0, 1)
+    volume = np.einsum("ij,ij->", a, np.cross(b, c)) / 6
+    assert volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.02)
+
+
 def test_refinement_finds_the_same_surface_with_fewer_points() -> None:
     counted = {"fine": 0, "coarse": 0}
 

@@ -8,6 +8,7 @@ Source: arXiv:2506.05573, section 3.2; the layout of the released weights.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -52,13 +53,16 @@ class InterleavedAttention(nn.Module):
 
         Args:
             x: (rows, tokens, width), a row for each part.
-            context: (rows, tokens read, context width); None for self-attention.
+            context: (rows, tokens read, context width), or an entry for each object, which serves
+                all its rows; None for self-attention.
             parts: How many rows belong to each object: its parts attend together, and share the
                 context of the first. None: each row by itself.
 
         Returns:
             (rows, tokens, width).
         """
+        if context is not None and parts is not None and len(context) == len(x):
+            context = context[_first_rows(parts)]
         q, k, v = self._self(x) if context is None else self._cross(x, context)
         q, k = self.norm_q(q), self.norm_k(k)
         attended = [
@@ -89,16 +93,22 @@ def _objects(
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """(q, k, v) of each product: one for all objects where they have equally many parts."""
     if parts is None:
-        return [(q, k, v)]
+        rows_each = len(q) // len(k)
+        shared = [k, v] if rows_each == 1 else [t.repeat_interleave(rows_each, 0) for t in (k, v)]
+        return [(q, shared[0], shared[1])]
     groups = [tuple(parts)] if len(set(parts)) == 1 else [(count,) for count in parts]
-    found, start = [], 0
+    found, row, entry = [], 0, 0
     for group in groups:
-        rows = slice(start, start + sum(group))
-        start += sum(group)
-        own = (k[rows], v[rows])
-        read = [t[:: group[0]] if shares_context else _together(t, group[0]) for t in own]
+        rows, entries = slice(row, row + sum(group)), slice(entry, entry + len(group))
+        row, entry = rows.stop, entries.stop
+        read = [t[entries] if shares_context else _together(t[rows], group[0]) for t in (k, v)]
         found.append((_together(q[rows], group[0]), read[0], read[1]))
     return found
+
+
+def _first_rows(parts: Sequence[int]) -> list[int]:
+    """Where the rows of each object begin."""
+    return [0, *accumulate(parts)][:-1]
 
 
 def _together(x: Tensor, parts: int) -> Tensor:

@@ -5,11 +5,12 @@ vae/                         the same
 image_encoder_dinov2/        config.json, model.safetensors (transformers)
 feature_extractor_dinov2/    preprocessor_config.json
 scheduler/                   scheduler_config.json
+generation_config.json       how it wants to be run, where that is not as the released model is
 """
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 from regard.errors import CheckpointError, ModelNotFound
+from regard.miniatures import WEIGHTS_SHA256, miniature_folder
 from regard.models import vit
 from regard.models.checkpoint import read_json, read_weights
 from regard.models.partcrafter.photo import PREPROCESSING
@@ -26,6 +28,23 @@ from regard.models.preprocessing import Preprocessing
 
 T = TypeVar("T", bound=nn.Module)
 _STEM = "diffusion_pytorch_model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationDefaults:
+    """How a checkpoint is run where nobody says otherwise; here as upstream runs its own.
+
+    Attributes:
+        steps: Denoising steps.
+        guidance: Classifier-free guidance; 1 turns it off.
+        tokens: Latent tokens of a part.
+        depth: The field is sampled with 2^depth cells a side.
+    """
+
+    steps: int = 50
+    guidance: float = 7.0
+    tokens: int = 1024
+    depth: int = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +58,7 @@ class PartCrafter:
         patch_hw: Height and width of an image token, in pixels of the encoder's input.
         preprocessing: What the encoder takes.
         schedule: Content of `scheduler_config.json`.
+        defaults: How it is run where nobody says otherwise.
         origin: Where it came from.
     """
 
@@ -48,6 +68,7 @@ class PartCrafter:
     patch_hw: tuple[int, int]
     preprocessing: Preprocessing
     schedule: dict[str, Any]
+    defaults: GenerationDefaults
     origin: str
 
     @property
@@ -67,14 +88,15 @@ def load(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> PartCrafter:
-    """The checkpoint in a local folder.
+    """The checkpoint in a local folder, or the miniature of a name ("mini-partcrafter").
 
     Raises:
         ModelNotFound: A subfolder or a file of it is not there.
         CheckpointError: Weights that are damaged or not those of their config.json.
         UnsafeCheckpoint: Weights that would have to run code to be read.
     """
-    folder = Path(source).expanduser()
+    named = str(source) in WEIGHTS_SHA256
+    folder = miniature_folder(str(source)) if named else Path(source).expanduser()
     for part in ("transformer", "vae", "image_encoder_dinov2"):
         if not (folder / part / "config.json").is_file():
             raise ModelNotFound(
@@ -96,7 +118,8 @@ def load(
         patch_hw=encoder.patch_hw,
         preprocessing=_preprocessing(folder),
         schedule=_optional(folder / "scheduler" / "scheduler_config.json"),
-        origin=f"folder {folder}",
+        defaults=_defaults(folder / "generation_config.json"),
+        origin="shipped with regard" if named else f"folder {folder}",
     )
 
 
@@ -145,6 +168,14 @@ def _require_fit(folder: Path, network: nn.Module, weights: dict[str, torch.Tens
 def _preprocessing(folder: Path) -> Preprocessing:
     found = _optional(folder / "feature_extractor_dinov2" / "preprocessor_config.json")
     return PREPROCESSING.updated(found, square=False)
+
+
+def _defaults(path: Path) -> GenerationDefaults:
+    try:
+        return GenerationDefaults(**_optional(path))
+    except TypeError as error:
+        known = ", ".join(field.name for field in fields(GenerationDefaults))
+        raise CheckpointError(f"{path} is not understood: {error}; known: {known}") from error
 
 
 def _optional(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From a photo to the latents of its parts: image tokens, then the walk from noise.
 
-Upstream's defaults are 50 steps and guidance 7. With guidance the batch holds every part twice,
+With guidance the batch holds every part twice,
 first without the image (zeros for tokens), then with it.
 """
 
@@ -16,8 +16,6 @@ from regard.models.partcrafter.photo import ObjectPhoto
 
 OnStep = Callable[[int, Tensor], None]
 """Called after each step with its index and the latents (parts, tokens, channels)."""
-TOKENS = 1024
-"""Latent tokens of a part, as upstream generates objects (2048 for scenes)."""
 
 
 def image_tokens(model: PartCrafter, photo: ObjectPhoto) -> Tensor:
@@ -28,7 +26,7 @@ def image_tokens(model: PartCrafter, photo: ObjectPhoto) -> Tensor:
     return tokens
 
 
-def noise(model: PartCrafter, parts: int, tokens: int = TOKENS, seed: int = 0) -> Tensor:
+def noise(model: PartCrafter, parts: int, tokens: int, seed: int = 0) -> Tensor:
     """Where the walk starts: (parts, tokens, channels), the same for a seed on every device."""
     _require_parts(model, parts)
     shape = (parts, tokens, model.transformer.config.in_channels)
@@ -64,9 +62,7 @@ def denoise(
     parts = len(latents)
     guided = guidance > 1
     _require_parts(model, parts, guided=guided)
-    seen = image.expand(parts, -1, -1)
-    if guided:
-        seen = torch.cat([torch.zeros_like(seen), seen])
+    seen = torch.cat([torch.zeros_like(image), image]) if guided else image
     groups = [parts] * (2 if guided else 1)
     times = flow.timesteps.to(latents.device)
     with torch.no_grad():

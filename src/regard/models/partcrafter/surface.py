@@ -36,7 +36,7 @@ class Mesh:
 
     Attributes:
         vertices: float32 (n, 3), x y z in -1 to 1.
-        faces: int32 (m, 3), indices of vertices.
+        faces: int32 (m, 3), indices of vertices, counterclockwise seen from outside.
     """
 
     vertices: npt.NDArray[np.float32]
@@ -123,7 +123,7 @@ def skin(values: Tensor, *, bound: float = BOUND) -> Mesh | None:
     grid = values.cpu().numpy()
     if not (grid.min() < 0 < grid.max()):
         return None
-    vertices, faces, *_ = marching_cubes(grid, 0.0, method="lewiner")
+    vertices, faces, *_ = marching_cubes(grid, 0.0, method="lewiner", gradient_direction="ascent")
     place = vertices / (np.array(grid.shape) - 1) * (2 * bound) - bound
     return Mesh(place.astype(np.float32), faces.astype(np.int32))
 

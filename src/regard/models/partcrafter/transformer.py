@@ -134,7 +134,8 @@ class PartTransformer(nn.Module):
         Args:
             latents: (rows, tokens, in_channels), a row for each part of each object.
             timestep: (rows,), 0 to 1000.
-            image: (rows, image tokens, cross_attention_dim).
+            image: (rows, image tokens, cross_attention_dim); or (objects, ...), where all
+                objects have equally many parts.
             parts: Number of parts of each object; their sum is the number of rows.
             part_ids: (rows,) which part embedding each row takes; by default 0, 1, 2, ... over
                 all rows, as upstream counts when it generates.

@@ -8,7 +8,7 @@ the image count: without guidance all rows, with it the second half.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -18,7 +18,6 @@ from regard.attention import Attention, DotProductAttention
 from regard.kept import Kept
 from regard.models.partcrafter.transformer import TransformerConfig
 from regard.recording import Recording, matches
-from regard.scores import Scores
 from regard.tokens import Tokens
 
 Layout = Literal["local", "global"]
@@ -103,7 +102,7 @@ class Watch:
         sigma, timestep = self.times[int(call.axes["forward"])]
         return DotProductAttention(
             shape=(1, q.shape[1], length, k.shape[2]),
-            scores=_with(call.scores, Kept(q), Kept(k)),
+            scores=replace(call.scores, q=Kept(q), k=Kept(k)),
             layer=call.layer,
             axes={
                 **call.axes,
@@ -124,13 +123,13 @@ class Watch:
         if stored is None or not torch.equal(stored.get(), one.scores.k.get()):
             one.scores.k.clone()
             self._image_keys[block] = stored = one.scores.k
-        one.scores = _with(one.scores, one.scores.q, stored)
+        one.scores = replace(one.scores, k=stored)
         return one
 
     def _among_parts(self, call: DotProductAttention) -> Tensor:
         q, k = call.scores.q.get()[-1:], call.scores.k.get()[-1:]
         alone = DotProductAttention(
-            shape=(1, *call.shape[1:]), scores=_with(call.scores, Kept(q), Kept(k))
+            shape=(1, *call.shape[1:]), scores=replace(call.scores, q=Kept(q), k=Kept(k))
         )
         length = self.tokens + 1
         read = [
@@ -139,7 +138,3 @@ class Watch:
         ]
         each_token = torch.cat(read).reshape(self.parts, length, self.parts)
         return each_token.mean(1).float().cpu()
-
-
-def _with(scores: Scores, q: Kept, k: Kept) -> Scores:
-    return Scores(q, k, scores.steps, scores.autocast, scores.fused)
