@@ -39,7 +39,7 @@ CROPS = 64
 BACKBONE = Schedule(steps=460, rate=2e-3, warm_steps=50)
 SEGMENTER = Schedule(steps=2505, rate=8e-4, warm_steps=200)
 TRACKER = Schedule(steps=150, rate=5e-4, warm_steps=30)
-REFINER = Schedule(steps=560, rate=5e-4, warm_steps=30)
+REFINER = Schedule(steps=280, rate=5e-4, warm_steps=30)
 
 _WHOLE_FRAMES = 0.945
 """From this share of the segmenter's steps on, frames are whole; before, parts of them."""

@@ -22,11 +22,11 @@ SEED = 1_000_012
 FRAMES = 24
 SIDE_PX = 256
 _FILMED = 2
-_ON_SHEET = 3
+_ON_SHEET = 2
 
 
 def run(out: Path, *, device: str = "cpu") -> None:
-    """Write the frames and a run over them, two films, a sheet of instances, and what counts."""
+    """Write the frames and a run over them, two films, a sheet of both, and what counts."""
     frames = _frames(out / "frames")
     with video(frames, model=MODEL, device=device) as found:
         written = list(save(found, out / "run", instances=_FILMED))
