@@ -18,9 +18,6 @@ WEIGHTS_SHA256: dict[str, str] = {
     "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
 }
 """Miniatures by name, and the hash of their weights: of all files, in the order of their paths."""
-    "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
-}
-"""Miniatures by name, and the hash of their weights: of all files, in the order of their paths."""
 
 LICENCE = "Apache-2.0"
 """Of all miniatures: they are this project's own."""
