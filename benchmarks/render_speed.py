@@ -25,7 +25,6 @@ from regard.attention import Attention, ExplicitAttention
 from regard.datasets.rle import encode_mask
 from regard.figures.film import film
 from regard.figures.subject import choose
-from regard.grid import GridTokens
 from regard.kept import Kept
 from regard.media.animation import mp4_bytes, write_animation
 from regard.models.dvis_daq.module_paths import PREDICTOR, TRACKER_CROSS
@@ -38,6 +37,7 @@ from regard.models.dvis_daq.video_attention import CallsInMemory
 from regard.runs import RecordedInstance, RecordedVideo
 from regard.runs.recorded_video import VideoContent
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
 
 SIZE_HW = (720, 1280)
 FRAMES, WINDOW, QUERIES = 48, 12, 100

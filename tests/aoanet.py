@@ -22,7 +22,7 @@ from regard.models.aoanet.loading import Captioner
 from regard.models.aoanet.network import AoANet
 from regard.models.aoanet.options import Options
 from regard.models.aoanet.small_cnn import SmallCnn
-from regard.regions import RegionTokens
+from regard.tokens.regions import RegionTokens
 
 OPTIONS: dict[str, Any] = {
     "caption_model": "aoa",

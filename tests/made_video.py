@@ -9,7 +9,6 @@ from torch import Tensor
 
 from regard.attention import Attention, ExplicitAttention
 from regard.datasets.rle import encode_mask
-from regard.grid import GridTokens
 from regard.kept import Kept
 from regard.models.dvis_daq.module_paths import PREDICTOR, TIME, TRACKER_CROSS, TRACKER_SELF
 from regard.models.dvis_daq.preparation import prepare_frame
@@ -21,6 +20,7 @@ from regard.models.dvis_daq.video_attention import CallsInMemory
 from regard.runs import RecordedInstance, RecordedVideo
 from regard.runs.recorded_video import VideoContent
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
 
 FRAMES, QUERIES, HEADS, LAYERS = 8, 5, 2, 3
 SIZE_HW = (90, 134)

@@ -13,7 +13,7 @@ import regard
 from regard.deformable import DeformableAttention
 from regard.errors import CheckpointError, GeometryError, SelectionError
 from regard.objects.selection import choose_decoder_layers, choose_queries
-from regard.pyramid import PyramidTokens
+from regard.tokens.pyramid import PyramidTokens
 from segmenters import save, tiny_detr, tiny_mask2former
 
 

@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from regard.clips.clip import ClipAttention, video
     from regard.deformable import DeformableAttention
     from regard.geometry import ViewTransform
-    from regard.grid import GridTokens
     from regard.intercept.record import record
     from regard.inventory import layers
-    from regard.joined import JoinedTokens, Segment
     from regard.layouts.lay_out import lay_out
     from regard.models.aoanet.loading import load_captioner
     from regard.models.registry import load as load_model
     from regard.objects.attention import ObjectAttention, panoptic
-    from regard.parted import PartedTokens
     from regard.parts.generation import generate
     from regard.photo import PhotoAttention, image
-    from regard.points import PointTokens
     from regard.prompt import watch_prompt
-    from regard.pyramid import PyramidTokens
     from regard.recording import Recording
-    from regard.regions import RegionTokens
     from regard.render import Look, Picture
     from regard.runs import RecordedVideo, Run, open_run
-    from regard.selected import SelectedTokens
     from regard.summaries.summarize import summarize
     from regard.tokens import Tokens
-    from regard.words import WordTokens
+    from regard.tokens.grid import GridTokens
+    from regard.tokens.joined import JoinedTokens, Segment
+    from regard.tokens.parted import PartedTokens
+    from regard.tokens.points import PointTokens
+    from regard.tokens.pyramid import PyramidTokens
+    from regard.tokens.regions import RegionTokens
+    from regard.tokens.selected import SelectedTokens
+    from regard.tokens.words import WordTokens
 
 _HOME = {
     "Attention": "regard.attention:Attention",
@@ -47,24 +47,24 @@ _HOME = {
     "DeformableAttention": "regard.deformable:DeformableAttention",
     "DotProductAttention": "regard.attention:DotProductAttention",
     "ExplicitAttention": "regard.attention:ExplicitAttention",
-    "GridTokens": "regard.grid:GridTokens",
-    "JoinedTokens": "regard.joined:JoinedTokens",
+    "GridTokens": "regard.tokens.grid:GridTokens",
+    "JoinedTokens": "regard.tokens.joined:JoinedTokens",
     "Look": "regard.render:Look",
     "ObjectAttention": "regard.objects.attention:ObjectAttention",
-    "PartedTokens": "regard.parted:PartedTokens",
+    "PartedTokens": "regard.tokens.parted:PartedTokens",
     "PhotoAttention": "regard.photo:PhotoAttention",
     "Picture": "regard.render:Picture",
-    "PointTokens": "regard.points:PointTokens",
-    "PyramidTokens": "regard.pyramid:PyramidTokens",
+    "PointTokens": "regard.tokens.points:PointTokens",
+    "PyramidTokens": "regard.tokens.pyramid:PyramidTokens",
     "RecordedVideo": "regard.runs:RecordedVideo",
     "Recording": "regard.recording:Recording",
-    "RegionTokens": "regard.regions:RegionTokens",
+    "RegionTokens": "regard.tokens.regions:RegionTokens",
     "Run": "regard.runs:Run",
-    "Segment": "regard.joined:Segment",
-    "SelectedTokens": "regard.selected:SelectedTokens",
+    "Segment": "regard.tokens.joined:Segment",
+    "SelectedTokens": "regard.tokens.selected:SelectedTokens",
     "Tokens": "regard.tokens:Tokens",
     "ViewTransform": "regard.geometry:ViewTransform",
-    "WordTokens": "regard.words:WordTokens",
+    "WordTokens": "regard.tokens.words:WordTokens",
     "caption": "regard.captions.attention:caption",
     "generate": "regard.parts.generation:generate",
     "image": "regard.photo:image",

@@ -35,8 +35,8 @@ from regard.render import (
 )
 from regard.render.look import DEFAULT_LOOK
 from regard.selection import Query, choose_layers, resolve
-from regard.spread import Between
 from regard.tokens import Tokens
+from regard.tokens.spread import Between
 
 PLACES = ("image", "padding")
 """Where weight can go that is no named token."""

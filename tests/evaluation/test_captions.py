@@ -7,7 +7,7 @@ import torch
 from regard.errors import GeometryError
 from regard.evaluation.captions import object_at_peak, word_accuracy
 from regard.models.aoanet import whole_photo_grid
-from regard.regions import RegionTokens
+from regard.tokens.regions import RegionTokens
 
 
 @pytest.mark.parametrize(

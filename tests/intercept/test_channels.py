@@ -11,9 +11,9 @@ from torch import Tensor, nn
 import regard
 from recorded import only, random
 from regard import Recording
-from regard.channels import ChannelTokens
 from regard.errors import GeometryError
 from regard.intercept.channels import CHANNELS
+from regard.tokens.channels import ChannelTokens
 
 HEADS, WIDTH = 2, 16
 

@@ -16,11 +16,11 @@ from torch import nn
 from transformers.utils import logging as transformers_logging
 
 from regard.errors import CheckpointError, GeometryError
-from regard.grid import GridTokens
 from regard.intercept.record import record
 from regard.models.family import LoadedModel, Prepared
 from regard.models.vit import block_of, family
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
 
 Checkpoints = Callable[[str], Path]
 

@@ -24,8 +24,8 @@ from regard.recording import Recording
 from regard.render import Look, Picture, draw_boxes, draw_heads, draw_word_frames, draw_words
 from regard.render.grid import Scaling
 from regard.render.look import DEFAULT_LOOK
-from regard.spread import Between
 from regard.tokens import Tokens
+from regard.tokens.spread import Between
 
 if TYPE_CHECKING:
     from regard.captions.files import Kind

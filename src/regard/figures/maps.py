@@ -8,9 +8,9 @@ import torch
 
 from regard.errors import SelectionError
 from regard.figures.subject import Subject
-from regard.grid import GridTokens
 from regard.render.arrays import Floats
 from regard.render.cells import Cells
+from regard.tokens.grid import GridTokens
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from regard.attention import Attention, DotProductAttention, ExplicitAttention
 from regard.backward import Backward
-from regard.channels import ChannelTokens
 from regard.intercept.channels import CHANNELS, are_channels
 from regard.intercept.gradients import DROPOUT, NOT_FOLLOWED, watch
 from regard.intercept.growth import Growth
@@ -21,6 +20,7 @@ from regard.kept import Kept
 from regard.recording import Recording, matches
 from regard.sample import OutputSample
 from regard.scores import Scores
+from regard.tokens.channels import ChannelTokens
 
 NOTHING_TO_WEIGH = "it attended to nothing, so there are no weights"
 

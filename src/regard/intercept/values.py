@@ -7,7 +7,6 @@ from weakref import ref
 from torch import Tensor
 
 from regard.attention import Attention
-from regard.channels import ChannelTokens
 from regard.intercept.contraction import Contraction, Labels, arrange
 from regard.intercept.heads import Arrangement
 from regard.intercept.recorder import Recorder
@@ -15,6 +14,7 @@ from regard.intercept.steps import DROPOUT, DROPPED
 from regard.intercept.trace import Trace
 from regard.kept import storage_key
 from regard.sample import OutputSample
+from regard.tokens.channels import ChannelTokens
 
 SUMMARY = (
     "its rows are channels, and queries mix them afterwards, as in q·(kᵀv): they tell what each "

@@ -7,9 +7,9 @@ from typing import Any
 
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform, size_text
-from regard.grid import GridTokens
 from regard.layouts.scene import Recipe, Scene, Size, ceil_div, floor_div, grid, numbered
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
 
 STRIDES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Strides that are tried where a model does not say its own, in input pixels."""

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from regard.errors import GeometryError
-from regard.grid import GridTokens
-from regard.joined import JoinedTokens, Segment
 from regard.layouts import orders
 from regard.layouts.grids import measured
 from regard.layouts.scene import Scene, Size, ceil_div, floor_div, grid
 from regard.layouts.windows import selected
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
+from regard.tokens.joined import JoinedTokens, Segment
 
 
 def pictures(scene: Scene, total: int) -> list[Segment]:

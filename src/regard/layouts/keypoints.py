@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
-from regard.joined import JoinedTokens, Segment
 from regard.layouts.scene import Scene
 from regard.layouts.windows import parted
-from regard.points import PointTokens
 from regard.tokens import Tokens
+from regard.tokens.joined import JoinedTokens, Segment
+from regard.tokens.points import PointTokens
 
 
 @dataclass(frozen=True)

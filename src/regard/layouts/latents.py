@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from regard.errors import GeometryError
-from regard.joined import JoinedTokens, Segment
 from regard.layouts.scene import Scene, Size, floor_div, grid, pair
 from regard.tokens import Tokens
+from regard.tokens.joined import JoinedTokens, Segment
 
 PACKED_PX = 16
 """Pixels a side of a packed token: 2 x 2 latents of 8 pixels each."""

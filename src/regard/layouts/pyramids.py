@@ -9,7 +9,7 @@ from regard.errors import GeometryError
 from regard.geometry import size_text
 from regard.layouts.grids import STRIDES
 from regard.layouts.scene import Scene, Size, ceil_div
-from regard.pyramid import PyramidTokens
+from regard.tokens.pyramid import PyramidTokens
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform
-from regard.joined import JoinedTokens, Segment
 from regard.layouts.grids import Raster
 from regard.layouts.scene import Scene, Size, floor_div, grid, pair
 from regard.layouts.windows import parted
 from regard.tokens import Tokens
+from regard.tokens.joined import JoinedTokens, Segment
 
 PLAIN = Raster(("cls",), more="register")
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from regard.attention import Attention
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform, size_text
-from regard.grid import GridTokens
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
 
 Size = tuple[int, int]
 PIXELS = ("pixel_values", "pixel_values_videos", "image", "x")

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from regard.errors import GeometryError
-from regard.joined import JoinedTokens, Segment
 from regard.layouts.grids import Raster
 from regard.layouts.scene import Recipe, Scene
 from regard.layouts.windows import parted, selected
 from regard.tokens import Tokens
-from regard.words import WordTokens
+from regard.tokens.joined import JoinedTokens, Segment
+from regard.tokens.words import WordTokens
 
 Length = Callable[[Scene], int]
 

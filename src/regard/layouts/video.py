@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regard.joined import JoinedTokens, Segment
 from regard.layouts.grids import Raster
 from regard.layouts.scene import Recipe, Scene, grid
 from regard.layouts.windows import parted, selected
 from regard.tokens import Tokens
+from regard.tokens.joined import JoinedTokens, Segment
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from regard.errors import GeometryError
-from regard.grid import GridTokens
-from regard.joined import JoinedTokens, Segment
 from regard.layouts import orders
 from regard.layouts.grids import Raster, measured
 from regard.layouts.scene import Scene, Size, ceil_div, floor_div, grid, pair
-from regard.parted import PartedTokens
-from regard.selected import SelectedTokens
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
+from regard.tokens.joined import JoinedTokens, Segment
+from regard.tokens.parted import PartedTokens
+from regard.tokens.selected import SelectedTokens
 
 
 def selected(base: Tokens, order: Tensor) -> Tokens:

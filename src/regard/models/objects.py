@@ -8,11 +8,11 @@ from torch import Tensor
 
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform, size_text
-from regard.grid import GridTokens
 from regard.models.family import Family, LoadedModel, Prepared
 from regard.recording import Recording
 from regard.segmentation.queries import QueryPredictions
 from regard.segmentation.segments import Segmentation
+from regard.tokens.grid import GridTokens
 
 _STRIDES = (2, 4, 8, 16, 32, 64, 128)
 

@@ -20,12 +20,12 @@ from PIL import Image
 from torch import nn
 
 from regard.errors import CheckpointError, GeometryError
-from regard.grid import GridTokens
 from regard.models.checkpoint import read_config, read_json, read_weights
 from regard.models.family import LoadedModel, Prepared, RecordedCall
 from regard.models.hugging_face import build
 from regard.models.preprocessing import Preprocessing, require_rgb, whole_photo
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
 
 SHORT_SIDE_PX = 336
 """Short side of a whole photo, where the model takes any size: 24 patches of 14, 21 of 16."""

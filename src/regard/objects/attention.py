@@ -11,7 +11,6 @@ from torch import Tensor
 from regard.attention import Attention, indices
 from regard.errors import CheckpointError, GeometryError
 from regard.geometry import Box
-from regard.grid import GridTokens
 from regard.media.image import read_image, upright_rgb
 from regard.models.family import LoadedModel
 from regard.models.objects import JointMap, ObjectRun
@@ -35,7 +34,8 @@ from regard.segmentation.instances import Instances, instances, instances_of_pai
 from regard.segmentation.queries import QueryPredictions
 from regard.segmentation.segments import Segmentation
 from regard.segmentation.semantic import semantic
-from regard.spread import Between
+from regard.tokens.grid import GridTokens
+from regard.tokens.spread import Between
 
 if TYPE_CHECKING:
     from regard.objects.pictures import ObjectPictures

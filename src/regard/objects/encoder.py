@@ -11,10 +11,10 @@ from torch import Tensor
 from regard.attention import Attention
 from regard.deformable import DeformableAttention
 from regard.errors import SelectionError
-from regard.grid import GridTokens
 from regard.models.objects import ObjectRun
-from regard.pyramid import PyramidTokens
-from regard.spread import Between
+from regard.tokens.grid import GridTokens
+from regard.tokens.pyramid import PyramidTokens
+from regard.tokens.spread import Between
 
 
 @dataclass(frozen=True, kw_only=True)

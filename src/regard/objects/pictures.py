@@ -10,9 +10,9 @@ import torch
 from regard.errors import GeometryError, MediaError
 from regard.objects.attention import ObjectAttention
 from regard.objects.encoder import encoder_heat
-from regard.pyramid import PyramidTokens
 from regard.render import Dot, Panel, Picture, draw_panels, draw_segments
 from regard.render.palette import distinct
+from regard.tokens.pyramid import PyramidTokens
 
 _PANEL_PX = 480
 """Longer side of the maps in panels."""

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from regard.attention import indices
-from regard.grid import GridTokens
 from regard.models.partcrafter.watch import Layout
 from regard.recording import Recording
-from regard.spread import Between
+from regard.tokens.grid import GridTokens
+from regard.tokens.spread import Between
 
 Pick = int | Sequence[int] | slice | None
 """A choice of steps, layers or heads; None for all."""

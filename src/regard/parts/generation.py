@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from regard.errors import InputError, SelectionError
-from regard.grid import GridTokens
 from regard.intercept.record import record
 from regard.media.image import read_cutout, upright_rgb
 from regard.models.partcrafter.checkpoint import PartCrafter, load
@@ -19,6 +18,7 @@ from regard.models.partcrafter.photo import ObjectPhoto
 from regard.models.partcrafter.surface import Mesh, sample, skin
 from regard.models.partcrafter.watch import LAYERS, Watch
 from regard.parts.attention import PartAttention
+from regard.tokens.grid import GridTokens
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -27,7 +27,7 @@ from regard.models.dvis_daq.track_attention import (
     TrackAttention,
     TrackerKind,
 )
-from regard.spread import Between
+from regard.tokens.spread import Between
 
 P = ParamSpec("P")
 T = TypeVar("T")

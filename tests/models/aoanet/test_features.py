@@ -14,7 +14,7 @@ from regard.errors import FormatError, GeometryError, ModelNotFound
 from regard.models.aoanet.features import Features, as_trained, whole_photo_grid
 from regard.models.aoanet.options import Options
 from regard.models.aoanet.stored_features import StoredFeatures, ids_of, parse_array
-from regard.regions import RegionTokens
+from regard.tokens.regions import RegionTokens
 
 SIZE_WH = (640, 427)
 PHOTO = Path("COCO_val2014_000000391895.jpg")

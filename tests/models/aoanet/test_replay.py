@@ -10,7 +10,7 @@ from regard.models.aoanet.features import Features, whole_photo_grid
 from regard.models.aoanet.loading import load_captioner
 from regard.models.aoanet.replay import END_WORD, captions_of
 from regard.recording import Recording
-from regard.regions import RegionTokens
+from regard.tokens.regions import RegionTokens
 
 
 def frozen(shared: Path) -> tuple[dict[str, torch.Tensor], Features]:

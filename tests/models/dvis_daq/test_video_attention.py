@@ -9,10 +9,10 @@ from torch import Tensor
 from dvis_reference import OFFLINE, ONLINE, Reference, assert_near
 from regard.errors import CaptureError, SelectionError
 from regard.geometry import ViewTransform
-from regard.grid import GridTokens
 from regard.models.dvis_daq.record_video import frame_bytes, record_video
 from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.video_attention import VideoAttention
+from regard.tokens.grid import GridTokens
 
 # The frames are 120 x 152 in an input of 128 x 160; the originals are taken to be 144 x 184.
 VIEW = ViewTransform.identity((144, 184)).resize((120, 152)).pad(bottom=8, right=8)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from regard.errors import GeometryError
 from regard.geometry import ViewTransform
-from regard.grid import GridTokens
 from regard.models.aoanet.options import Options
-from regard.regions import RegionTokens
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
+from regard.tokens.regions import RegionTokens
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import torch
 
 from regard.errors import FormatError, GeometryError, MissingDependency, ModelNotFound
 from regard.models.aoanet.features import Features, whole_photo_grid
-from regard.regions import RegionTokens
+from regard.tokens.regions import RegionTokens
 
 LARGEST_BYTES = 256 * 2**20
 """Most that the features of one photo may take."""

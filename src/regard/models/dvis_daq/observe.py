@@ -12,7 +12,6 @@ from torch import Tensor
 
 from regard.attention import Attention
 from regard.geometry import ViewTransform
-from regard.grid import GridTokens
 from regard.models.dvis_daq.dinov2 import PATCH_PX
 from regard.models.dvis_daq.frame_store import FrameStore
 from regard.models.dvis_daq.inference import Observer, Part
@@ -22,6 +21,7 @@ from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.tracks import TrackedFrame
 from regard.models.dvis_daq.trim import living_rows
 from regard.tokens import Tokens
+from regard.tokens.grid import GridTokens
 
 Sink = Callable[[Part, Sequence[Attention]], None]
 """Takes the calls of a part of a run: of a window, of a frame, or of the refiner."""

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from regard.attention import Attention
 from regard.errors import CaptureError, SelectionError
-from regard.grid import GridTokens
 from regard.models.dvis_daq.module_paths import (
     PREDICTOR,
     ROLLOUT,
@@ -28,7 +27,8 @@ from regard.models.dvis_daq.observe import query_names
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.story import Calls, RowStory, VideoStory
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
-from regard.spread import Between
+from regard.tokens.grid import GridTokens
+from regard.tokens.spread import Between
 
 Mixing = Literal["weighted", "top", "rollout"]
 """How an instance mixes the object queries of a frame.

@@ -26,11 +26,11 @@ from regard.models.mask2former.official import converted, is_official
 from regard.models.mask2former.segmenter import Mask2FormerSegmenter
 from regard.models.objects import ObjectRun, measured_grid
 from regard.models.preprocessing import Preprocessing, require_rgb
-from regard.pyramid import PyramidTokens
 from regard.segmentation.panoptic_mask2former import THRESHOLD, panoptic_mask2former
 from regard.segmentation.queries import QueryPredictions
 from regard.segmentation.segments import Segmentation
 from regard.tokens import Tokens
+from regard.tokens.pyramid import PyramidTokens
 
 _COUNTS = "num_batches_tracked"
 _DECODER = "model.transformer_module.decoder"

@@ -1,10 +1,4 @@
-"""Token layouts: what index ``i`` along an attention axis stands for.
-
-`Tokens` knows only how many there are. Layouts with places are in files of their own: `GridTokens`
-(cells of a grid), `PointTokens`, and three that are made of others: `JoinedTokens` (one after
-another), `SelectedTokens` (in another order), `PartedTokens` (cut into windows along the batch).
-A further layout is one class: give it a ``kind`` and say where its tokens lie.
-"""
+"""The base of every token layout, and how layouts are read back from files."""
 
 import dataclasses
 import importlib
@@ -17,21 +11,9 @@ from torch import Tensor
 
 from regard.errors import FormatError, GeometryError
 from regard.geometry import Box
-from regard.spread import Between
+from regard.tokens.spread import Between
 
 _LAYOUTS: dict[str, type["Tokens"]] = {}
-_HOMES = (
-    "channels",
-    "grid",
-    "joined",
-    "parted",
-    "points",
-    "pyramid",
-    "regions",
-    "selected",
-    "words",
-)
-"""Modules that define layouts; imported when a file speaks of a kind not known yet."""
 _RESERVED_NAMES = ("image", "padding", "other")
 
 
@@ -246,6 +228,5 @@ def tokens_from_json(value: Mapping[str, Any]) -> Tokens:
 
 def _layout_of(kind: object) -> type[Tokens] | None:
     if kind not in _LAYOUTS:
-        for home in _HOMES:
-            importlib.import_module(f"regard.{home}")
+        importlib.import_module("regard.tokens")  # defines every layout
     return _LAYOUTS.get(kind) if isinstance(kind, str) else None

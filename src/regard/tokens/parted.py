@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from regard.errors import GeometryError
-from regard.selected import SelectedTokens, checked_order, scattered
-from regard.spread import Between
-from regard.tokens import Tokens, tokens_from_json
+from regard.tokens.base import Tokens, tokens_from_json
+from regard.tokens.selected import SelectedTokens, checked_order, scattered
+from regard.tokens.spread import Between
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from regard.errors import GeometryError
-from regard.tokens import Tokens
+from regard.tokens.base import Tokens
 
 
 @dataclass(frozen=True)

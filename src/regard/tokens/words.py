@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 from regard.errors import GeometryError
-from regard.tokens import Tokens
+from regard.tokens.base import Tokens
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from regard.errors import GeometryError
 from regard.geometry import Box, ViewTransform, checked_numbers, checked_size_hw, size_text
-from regard.grid import GridTokens
-from regard.spread import Between
-from regard.tokens import Tokens
+from regard.tokens.base import Tokens
+from regard.tokens.grid import GridTokens
+from regard.tokens.spread import Between
 
 Pair = tuple[float, float]
 POWERS_OF_TWO = [2**n for n in range(12)]

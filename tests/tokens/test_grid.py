@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-import regard.grid
+import regard.tokens.grid
 from regard.errors import GeometryError
 from regard.geometry import Box, ViewTransform
-from regard.grid import GridTokens
 from regard.tokens import Tokens, tokens_from_json
+from regard.tokens.grid import GridTokens
 
 SIDES = st.integers(2, 20)
 
@@ -449,6 +449,6 @@ def test_from_stride_refuses_a_stride_that_goes_nowhere(stride_px: Any) -> None:
 
 
 def test_examples_in_the_docstrings() -> None:
-    results = doctest.testmod(regard.grid)
+    results = doctest.testmod(regard.tokens.grid)
     assert results.attempted > 0
     assert results.failed == 0

@@ -17,8 +17,8 @@ from regard.geometry import (
     checked_size_hw,
     size_text,
 )
-from regard.spread import Axis, Between, photo_share, seen_pixels, spread_matrix
-from regard.tokens import Tokens
+from regard.tokens.base import Tokens
+from regard.tokens.spread import Axis, Between, photo_share, seen_pixels, spread_matrix
 
 
 @dataclass(frozen=True)

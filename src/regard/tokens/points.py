@@ -9,8 +9,8 @@ from torch import Tensor
 
 from regard.errors import GeometryError
 from regard.geometry import Box, ViewTransform, checked_size_hw
-from regard.spread import Between
-from regard.tokens import Tokens
+from regard.tokens.base import Tokens
+from regard.tokens.spread import Between
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 import regard.tokens
 from regard.errors import FormatError, GeometryError
 from regard.geometry import ViewTransform
-from regard.grid import GridTokens
 from regard.tokens import Tokens, tokens_from_json
+from regard.tokens.grid import GridTokens
 
 GRID = GridTokens.from_stride(ViewTransform.identity((4, 6)), 2, prefix=("cls",))
 
@@ -41,7 +41,7 @@ def test_refuses_fewer_tokens_than_names(count: int) -> None:
 
 
 def test_a_new_layout_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regard.tokens, "_LAYOUTS", dict(regard.tokens._LAYOUTS))
+    monkeypatch.setattr(regard.tokens.base, "_LAYOUTS", dict(regard.tokens.base._LAYOUTS))
 
     @dataclass(frozen=True)
     class Words(Tokens, kind="spoken"):

@@ -6,8 +6,8 @@ import torch
 
 from aoanet import folder, tensors
 from regard.errors import GeometryError
-from regard.regions import RegionTokens
 from regard.tokens import tokens_from_json
+from regard.tokens.regions import RegionTokens
 
 BOXES = [(0.0, 0.0, 40.0, 30.0), (20.5, 10.25, 30.0, 20.0), (35.0, 25.0, 40.0, 30.0)]
 

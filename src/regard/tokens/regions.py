@@ -9,8 +9,8 @@ from torch import Tensor
 
 from regard.errors import GeometryError
 from regard.geometry import Box, box_text, checked_numbers, checked_size_hw, size_text
-from regard.spread import Between
-from regard.tokens import Tokens
+from regard.tokens.base import Tokens
+from regard.tokens.spread import Between
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from regard.errors import GeometryError, SelectionError
 from regard.geometry import Box
-from regard.spread import Between
-from regard.tokens import Tokens, tokens_from_json
+from regard.tokens.base import Tokens, tokens_from_json
+from regard.tokens.spread import Between
 
 
 @dataclass(frozen=True, slots=True)
