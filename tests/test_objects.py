@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 
 import regard
+from regard.deformable import DeformableAttention
 from regard.errors import CheckpointError, GeometryError, SelectionError
 from regard.objects.selection import choose_decoder_layers, choose_queries
+from regard.pyramid import PyramidTokens
 from segmenters import save, tiny_detr, tiny_mask2former
 
 
@@ -146,16 +148,66 @@ def test_the_mask_heads_map(
         mask2former.joint_heat()
 
 
-def test_the_encoder_from_a_point(
-    detr: regard.ObjectAttention, mask2former: regard.ObjectAttention
-) -> None:
+def test_the_encoder_from_a_point(detr: regard.ObjectAttention) -> None:
     heat = detr.of(between="cells").encoder_heat(100, 50, layer=0)
     assert heat.shape == (90, 150)
     assert float(heat.nansum()) == pytest.approx(1, abs=1e-5)  # float32 sums
     with pytest.raises(SelectionError, match="encoder layer 2 does not exist"):
         detr.encoder_heat(100, 50, layer=2)
-    with pytest.raises(SelectionError, match="no recorded self-attention"):
-        mask2former.encoder_heat(100, 50)
+    with pytest.raises(SelectionError, match="samples no points"):
+        detr.sampled_points(100, 50)
+
+
+def test_what_the_pixel_decoder_samples_from_a_point(
+    mask2former: regard.ObjectAttention,
+) -> None:
+    """Points, and the same weight as a map: both lie where the layer's own arguments say."""
+    cells = mask2former.of(between="cells")
+    points = cells.sampled_points(100, 50)
+    assert list(points.strides_px) == [32, 16, 8]
+    assert points.levels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    torch.testing.assert_close(points.weights.sum(-1), torch.ones(4), rtol=0, atol=1e-6)
+
+    call = cells.encoder_call()
+    assert isinstance(call, DeformableAttention)
+    assert isinstance(call.keys, PyramidTokens)
+    heat = cells.encoder_heat(100, 50)
+    shares = call.keys.shares(call.mean(call.keys.at(100, 50))[0, 0])
+    # float32 sums of 150 x 90 pixels; what fell on padding is not on the photo
+    assert float(heat.nansum()) == pytest.approx(float(shares["image"]), abs=1e-5)
+    assert heat.shape == (90, 150)
+
+    # a point of weight w reaches the four cells around it: its own place is among them
+    inside = ((points.xy >= 0) & (points.xy < torch.tensor([150, 90]))).all(-1)
+    for x, y in points.xy[inside].floor().long().tolist():
+        assert float(heat[y, x]) > 0
+
+
+def test_a_sampled_point_lies_where_its_reference_and_offset_say(
+    mask2former: regard.ObjectAttention,
+) -> None:
+    """The input is 192 x 128 with the photo's 167 x 100 in it; 0 and 1 are the map's edges."""
+    call = mask2former.encoder_call(0)
+    assert isinstance(call, DeformableAttention)
+    assert isinstance(call.keys, PyramidTokens)
+    view = mask2former.predictions.view
+    own = mask2former.sampled_points(75, 45, 0)
+    locations = call.points(call.keys.at(75, 45)).xy[0, :, 0]
+    height, width = view.input_hw
+    scale_y, scale_x = view.scale_yx
+    expected = locations * torch.tensor([width / scale_x, height / scale_y])
+    torch.testing.assert_close(own.xy, expected, rtol=1e-5, atol=1e-3)  # float32
+
+
+def test_the_encoders_pictures(
+    detr: regard.ObjectAttention, mask2former: regard.ObjectAttention
+) -> None:
+    assert "encoder layer -1 from (100, 50) · mean of 8 heads" in (
+        detr.pictures.encoder(100, 50).lines
+    )
+    lines = mask2former.pictures.encoder(100, 50).lines
+    assert "its 48 sampled points, larger for more weight" in lines
+    assert {"all levels", "stride 32", "stride 16", "stride 8"} <= set(lines)
 
 
 def test_a_model_of_boxes_only(boxes: regard.ObjectAttention) -> None:

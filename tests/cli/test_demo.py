@@ -108,3 +108,22 @@ def test_demo_of_captions(run: Run, here: Path) -> None:
     assert files == f"{len(list(folder.iterdir()))} files in {folder}"
     names = {path.name for path in folder.iterdir()}
     assert {"words.png", "caption.html", "caption.json", "caption.gif"} <= names
+
+
+@pytest.mark.parametrize("system", ["detr", "mask2former"])
+def test_demos_of_object_queries(run: Run, here: Path, system: str) -> None:
+    done = run("demo", system)
+    assert (done.code, done.err) == (0, "")
+    found, looked, count = done.out.splitlines()
+    assert re.fullmatch(rf"mini-{system}: [1-9] of 9 segments found, mean IoU 0\.\d\d; .+", found)
+    assert "of their weight on their own segment" in looked
+    folder = here / "regard-out" / "demo" / system
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
+    assert count == f"{len(written)} pictures in {folder}"
+    assert {"segments.png", "queries.png", "masks.png", "query_layers.png"} <= written
+    if system == "detr":
+        steps = {name.partition("_")[0] for name in written if name.startswith("steps/")}
+        assert steps == {f"steps/{number}" for number in range(1, 10)}
+        assert "query_mask_head.png" in written
+    else:
+        assert {"query_masked_unmasked.png", "encoder.png"} <= written

@@ -40,10 +40,19 @@ def test_a_pixel_and_layers_can_be_asked_for(run: Run, here: Path, tmp_path: Pat
     noisy_photo(here / "a.png")
     model = str(save(tiny_mask2former(), tmp_path / "m2f"))
     options = ("--model", model, "--short-side-px", "64", "--layers", "last3", "--query", "3")
-    done = run("panoptic", "a.png", *options, "--threshold", "0.01")
+    done = run("panoptic", "a.png", *options, "--threshold", "0.01", "--encoder", "9.5,20")
     assert done.code == 0
     assert "query 3: class" in done.out
     assert (here / "regard-out" / "a" / "query_masked_unmasked.png").is_file()
+    assert (here / "regard-out" / "a" / "encoder.png").is_file()
+
+
+def test_the_encoder_is_asked_about_a_point(run: Run, here: Path, model: str) -> None:
+    noisy_photo(here / "a.png")
+    done = run("panoptic", "a.png", "--model", model, "--encoder", "sky")
+    assert done.code == 2
+    assert "Expected a point X,Y" in done.err
+    assert not (here / "regard-out").exists()
 
 
 def test_what_cannot_be_done_is_told_and_leaves_nothing(run: Run, here: Path, model: str) -> None:

@@ -5,16 +5,22 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
+from regard.datasets.coco_panoptic import read_panoptic
 from regard.datasets.coco_results import coco_results
+from regard.datasets.run_lengths import run_lengths
 from regard.errors import FormatError
 from regard.evaluation.average_precision import average_precision
 from regard.segmentation.categories import Categories
-from regard.segmentation.instances import Instances
+from regard.segmentation.instances import Instances, boxes_around
 
 pytest.importorskip("faster_coco_eval")
+
+Mask = npt.NDArray[np.bool_]
 
 
 @pytest.fixture
@@ -35,6 +41,68 @@ def test_the_ground_truth_itself_is_perfect(truth: Path, kind: Any) -> None:
     half = average_precision(perfect(truth)[::2], truth, kind)
     assert 0 < half.values["AP"] < 0.9
     assert average_precision([], truth, kind).values["AP"] == 0.0
+
+
+def cats_and_remotes(shared: Path, folder: Path) -> tuple[Path, dict[int, list[Mask]]]:
+    """Things of the panoptic image 39769 as an instances file; their masks by class."""
+    coco = read_panoptic(shared / "data/images/coco_panoptic/panoptic.json")
+    image = coco.images[39769]
+    ids, masks = image.ids(), dict[int, list[Mask]]()
+    for segment in image.segments:
+        if coco.categories[segment.category_id][1]:
+            masks.setdefault(segment.category_id, []).append(ids == segment.id)
+    rows: list[dict[str, Any]] = [
+        {"id": 100 * category + i, "iscrowd": 0, "area": int(mask.sum()), **row(category, mask)}
+        for category, own in masks.items()
+        for i, mask in enumerate(own)
+    ]
+    content = {
+        "images": [{"id": 39769, "height": ids.shape[0], "width": ids.shape[1]}],
+        "annotations": rows,
+        "categories": [{"id": category, "name": str(category)} for category in masks],
+    }
+    path = folder / "instances.json"
+    path.write_text(json.dumps(content))
+    return path, masks
+
+
+def row(category: int, mask: Mask) -> dict[str, Any]:
+    x0, y0, x1, y1 = boxes_around(torch.from_numpy(mask)[None])[0].tolist()
+    box = [x0, y0, x1 - x0, y1 - y0]
+    return {
+        "image_id": 39769, "category_id": category, "bbox": box, "segmentation": run_lengths(mask)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_predictions_made_by_hand_score_what_the_definition_says(
+    shared: Path, tmp_path: Path, kind: Any
+) -> None:
+    """Two cats, a couch and two remotes: AP of each worked out by hand, at 101 recalls."""
+    truth, masks = cats_and_remotes(shared, tmp_path)
+    assert {category: len(own) for category, own in masks.items()} == {17: 2, 63: 1, 75: 2}
+    nowhere = np.zeros_like(masks[17][0])
+    nowhere[:4, :4] = True
+    part = row(75, masks[75][0])  # IoU 0.62 with its remote, as a box and as a mask
+    part["bbox"][2] *= 0.62
+    flat = np.flatnonzero(masks[75][0])
+    less = np.zeros_like(nowhere)
+    less.flat[flat[: round(0.62 * len(flat))]] = True
+    part["segmentation"] = run_lengths(less)
+    predicted = [
+        {**row(17, masks[17][0]), "score": 0.9},
+        {**row(17, nowhere), "score": 0.8},
+        {**row(17, masks[17][1]), "score": 0.7},
+        {**row(17, masks[63][0]), "score": 0.1},  # the couch, taken for a cat
+        {**part, "score": 0.6},
+    ]
+    cats = (51 * 1 + 50 * 2 / 3) / 101  # recall 0.5 at precision 1, recall 1 at precision 2/3
+    remotes = 3 / 10 * 51 / 101  # found at IoU 0.5, 0.55 and 0.6; the other one never
+    found = average_precision(predicted, truth, kind).values
+    assert found["AP"] == pytest.approx((cats + 0 + remotes) / 3, abs=1e-9)
+    assert found["AP50"] == pytest.approx((cats + 0 + 51 / 101) / 3, abs=1e-9)
+    assert found["AP75"] == pytest.approx(cats / 3, abs=1e-9)
+    assert found["AR 100"] == pytest.approx((1 + 0 + 0.3 / 2) / 3, abs=1e-9)
 
 
 def test_masks_of_a_model_are_read_as_they_were_meant(truth: Path) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 import regard
 from regard.errors import CheckpointError, UnsafeCheckpoint
+from regard.models.family import Prepared
 from segmenters import official_mask2former, save, tiny_mask2former
 
 
@@ -132,6 +133,22 @@ def test_masked_weights_are_the_unmasked_ones_restricted_and_renormalised(
         expected = (left / left.sum(-1, keepdim=True)).float()
         torch.testing.assert_close(masked, expected, rtol=0, atol=1e-6)  # the model's float32
     assert some_blocked
+
+
+def test_in_float64_masked_weights_are_exactly_that(folder: Path, photo: Image.Image) -> None:
+    """A weight near 1 has steps of 6e-8 in float32, and the model's own rounding is larger."""
+    loaded: Any = regard.load_model(folder)
+    loaded.module.double()
+    prepared = loaded.prepare(photo, short_side_px=100)
+    wide = Prepared({k: v.double() for k, v in prepared.inputs.items()}, prepared.view, photo)
+    run = loaded.family.look(loaded, wide)
+    for layer in run.cross_layers:
+        (call,) = run.recording.find(layer)
+        masked, unmasked = call.weights(), call.weights(masked=False)
+        assert masked.dtype == unmasked.dtype == torch.float64
+        left = unmasked.masked_fill(call.blocked(), 0)
+        expected = left / left.sum(-1, keepdim=True)
+        torch.testing.assert_close(masked, expected, rtol=0, atol=1e-7)
 
 
 def test_a_row_whose_mask_is_empty_attends_everywhere_and_is_flagged(

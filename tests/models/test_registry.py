@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from regard.errors import CheckpointError, ModelNotFound
+from regard.miniatures import WEIGHTS_SHA256
 from regard.models import dinov2_small, hub, known, load, registry, vit
 
 LIST_MODELS = """
@@ -31,12 +32,13 @@ def test_each_family_reads_the_types_that_the_registry_sends_it() -> None:
 def test_known_models_say_what_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REGARD_CACHE", str(tmp_path))
     monkeypatch.setattr(hub, "is_in_hub_cache", {"google/vit-base-patch16-224": True}.get)
+    shipped = set(WEIGHTS_SHA256)
     here = {model.name for model in known() if model.on_this_machine}
-    assert here == {"google/vit-base-patch16-224"}
+    assert here == {"google/vit-base-patch16-224", *shipped}
 
     dinov2_small.cached_folder().mkdir(parents=True)
     here = {model.name for model in known() if model.on_this_machine}
-    assert here == {"google/vit-base-patch16-224", "dinov2-small"}
+    assert here == {"google/vit-base-patch16-224", "dinov2-small", *shipped}
 
 
 @pytest.mark.parametrize("as_type", [str, Path])
@@ -74,7 +76,7 @@ def test_the_default_is_dinov2_small(
     ("source", "said"),
     [
         ("dinov2-smal", "did you mean 'dinov2-small'"),
-        ("resnet", "known: dinov2-small, facebook/dinov2-small"),
+        ("resnet", "known: dinov2-small, mini-.*, facebook/dinov2-small"),
         ("./no/such/folder", "A folder must exist"),
         ("", "no model, folder or hub id ''"),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from regard.errors import GeometryError
-from regard.render import Panel, draw_panels, draw_segments
+from regard.render import Dot, Panel, draw_panels, draw_segments
 from regard.render.palette import distinct
 from regard.render.segments import outline, tint
 
@@ -89,3 +89,20 @@ def test_a_mask_under_heat_is_an_outline() -> None:
     changed = (plain != drawn).any(-1)
     assert (drawn[changed] == 255).all(-1).any(), "a light line"
     assert changed.sum() < 0.2 * changed.size, "and no more than a line"
+
+
+def test_dots_lie_at_their_places_and_those_outside_are_left_out() -> None:
+    dots = [
+        Dot(xy=(45, 10), size=1, colour=(255, 0, 0)),
+        Dot(xy=(90, 10), size=1, colour=(0, 0, 255)),
+    ]
+    picture = draw_panels(PHOTO, [[Panel(dots=dots)]])
+    plain = draw_panels(PHOTO, [[Panel()]])
+    rows, columns = np.nonzero((plain.raster == 128).all(-1))
+    (top, left), (height, width) = (
+        (rows.min(), columns.min()),
+        (np.ptp(rows) + 1, np.ptp(columns) + 1),
+    )
+    found = np.argwhere((picture.raster == (255, 0, 0)).all(-1)).mean(0)
+    assert found == pytest.approx((top + height / 4, left + width * 3 / 4), abs=1)
+    assert not (picture.raster == (0, 0, 255)).all(-1).any()

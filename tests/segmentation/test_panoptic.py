@@ -10,6 +10,7 @@ from regard.segmentation.categories import Categories
 from regard.segmentation.panoptic_detr import panoptic_detr
 from regard.segmentation.panoptic_mask2former import panoptic_mask2former
 from regard.segmentation.queries import QueryPredictions, photo_boxes
+from regard.segmentation.segments import winners
 
 THING, OTHER, STUFF = 0, 1, 2
 CATEGORIES = Categories(
@@ -160,3 +161,9 @@ def test_boxes_are_shares_of_the_photo_and_not_of_the_padding() -> None:
     view = ViewTransform.identity((100, 200)).resize((50, 100)).pad(right=28, bottom=14)
     box = photo_boxes(torch.tensor([[0.5, 0.5, 0.5, 1.0], [1.0, 0.0, 1.0, 1.0]]), view)
     assert box.tolist() == [[50, 0, 150, 100], [100, 0, 200, 50]]
+
+
+def test_each_pixel_goes_to_the_first_of_the_largest() -> None:
+    maps = torch.randn(7, 30, 40).round()  # with many ties
+    assert torch.equal(winners(maps), maps.argmax(0))
+    assert winners(torch.ones(3, 2, 2)).sum() == 0

@@ -8,7 +8,7 @@ from regard.cli.folders import require_folder
 
 
 def demo(
-    system: Literal["photo", "dvis", "aoanet", "partcrafter"] = "photo",
+    system: Literal["photo", "detr", "mask2former", "dvis", "aoanet", "partcrafter"] = "photo",
     /,
     *,
     out: Path | None = None,
@@ -20,9 +20,11 @@ def demo(
     ----------
     system
         "photo": a real DINOv2 on a portrait of Grace Hopper that comes with matplotlib (US Navy,
-        public domain). "dvis": mini-dvis-daq on a generated clip in which objects hide one another,
-        leave and come back. "aoanet": mini-aoanet captions a generated scene. "partcrafter":
-        mini-partcrafter makes a generated toy again in 3D parts, and which pixels shaped which.
+        public domain). "detr" and "mask2former": mini-detr and mini-mask2former on a generated
+        scene: its segments, and where the query of each object looked. "dvis": mini-dvis-daq on a
+        generated clip in which objects hide one another, leave and come back. "aoanet":
+        mini-aoanet captions a generated scene. "partcrafter": mini-partcrafter makes a generated
+        toy again in 3D parts, and which pixels shaped which.
     out
         Folder for the pictures; by default regard-out/demo/SYSTEM.
     device

@@ -23,6 +23,14 @@ def parse_layers(text: str) -> int | str | tuple[int, ...]:
     return indices[0] if len(indices) == 1 else indices
 
 
+def parse_point(text: str) -> tuple[float, float]:
+    """A point X,Y."""
+    point = parse_query(text)
+    if not isinstance(point, tuple):
+        raise ValueError("Expected a point X,Y in pixels of the photo.")
+    return point
+
+
 def panoptic(
     photos: Annotated[list[Path], Parameter(name="PHOTO", consume_multiple=True)],
     /,
@@ -31,6 +39,7 @@ def panoptic(
     query: Annotated[str | None, read_by(parse_query)] = None,
     layers: Annotated[str | None, read_by(parse_layers)] = None,
     head: Annotated[str, read_by(parse_head)] = "mean",
+    encoder: Annotated[str | None, read_by(parse_point)] = None,
     threshold: Annotated[float | None, Parameter(validator=Number(gte=0, lt=1))] = None,
     out: Path = DEFAULT_OUT,
     colormap: str = "inferno",
@@ -49,7 +58,8 @@ def panoptic(
     photos
         Image files.
     model
-        A local folder, a hub id, or an official checkpoint file of DETR or Mask2Former.
+        mini-detr or mini-mask2former, which know generated scenes; a local folder, a hub id, or
+        an official checkpoint file of DETR or Mask2Former.
     query
         What to show: the index of an object query; a class such as "person", for all queries
         that found one; or a point X,Y of the photo, for the query that owns this pixel. By
@@ -59,6 +69,9 @@ def panoptic(
         last.
     head
         Index of a head, or the "mean" of all.
+    encoder
+        A point X,Y of the photo; also draws encoder.png: where the encoder looks from there or,
+        for Mask2Former, which points of which feature map its pixel decoder reads there.
     threshold
         Class score above which a query has found something; by default the paper's: 0.85 for
         DETR, 0.8 for Mask2Former.
@@ -76,6 +89,7 @@ def panoptic(
     which_query = None if query is None else parse_query(query)
     which_layers = None if layers is None else parse_layers(layers)
     which_head = parse_head(head)
+    which_point = None if encoder is None else parse_point(encoder)
     require_folder(out)
     from regard.datasets.coco_output import CocoOutput
     from regard.models.registry import load
@@ -98,7 +112,10 @@ def panoptic(
                 look=look,
                 short_side_px=short_side_px,
             )
+            seen = None if which_point is None else result.pictures.encoder(*which_point)
             result.pictures.save(folder)
+            if seen is not None:
+                seen.save(folder / "encoder.png")
             output.add(
                 folder.name,
                 segmentation=result.segmentation,

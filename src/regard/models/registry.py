@@ -39,6 +39,7 @@ _FAMILIES = {
 _OFFICIAL = ("regard.models.detr", "regard.models.mask2former")
 
 _NOT_STATED = "not stated"
+_SHIPPED = "shipped with regard"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def known() -> tuple[KnownModel, ...]:
         origin=f"PyPI {WHEEL}",
         on_this_machine=cached_folder().is_dir() or is_in_hub_cache(HUB_ID),
     )
-    return default, *(
+    hub = (
         KnownModel(
             name=name,
             family="vit",
@@ -96,6 +97,17 @@ def known() -> tuple[KnownModel, ...]:
         )
         for name, licence in _HUB_MODELS.items()
     )
+    miniatures = (
+        KnownModel(
+            name=name,
+            family=name.removeprefix("mini-"),
+            licence=LICENCE,
+            origin=_SHIPPED,
+            on_this_machine=True,
+        )
+        for name in WEIGHTS_SHA256
+    )
+    return default, *hub, *miniatures
 
 
 def load(
@@ -152,7 +164,7 @@ def _locate(name: str, notify: Callable[[str], None]) -> tuple[Path, str, str]:
     """Local folder of a source, its licence, and where it came from."""
     path = Path(name).expanduser()
     if name in WEIGHTS_SHA256:
-        return miniature_folder(name), LICENCE, "shipped with regard"
+        return miniature_folder(name), LICENCE, _SHIPPED
     if name == DEFAULT:
         from regard.models.dinov2_small import dinov2_small_folder
 
@@ -205,7 +217,7 @@ def _official(path: Path) -> "LoadedModel":
 
 
 def _nowhere(name: str) -> ModelNotFound:
-    names = [DEFAULT, *_HUB_MODELS]
+    names = [DEFAULT, *WEIGHTS_SHA256, *_HUB_MODELS]
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     advice = f"did you mean {close[0]!r}" if close else f"known: {', '.join(names)}"
     return ModelNotFound(

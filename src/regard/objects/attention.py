@@ -9,13 +9,19 @@ from PIL import Image
 from torch import Tensor
 
 from regard.attention import Attention, indices
-from regard.errors import CheckpointError, GeometryError, SelectionError
+from regard.errors import CheckpointError, GeometryError
 from regard.geometry import Box
 from regard.grid import GridTokens
 from regard.media.image import read_image, upright_rgb
 from regard.models.family import LoadedModel
 from regard.models.objects import JointMap, ObjectRun
 from regard.models.registry import load
+from regard.objects.encoder import (
+    SampledPoints,
+    encoder_call,
+    encoder_heat,
+    sampled_points,
+)
 from regard.objects.selection import (
     LayerChoice,
     ObjectQuery,
@@ -175,6 +181,8 @@ class ObjectAttention:
     ) -> Tensor:
         """Where the encoder looks from a point of the photo, (height, width) float32.
 
+        For Mask2Former: where its pixel decoder reads, all levels together.
+
         Args:
             x: Distance of the point from the left edge, in pixels of the photo.
             y: Distance from the top edge.
@@ -182,24 +190,32 @@ class ObjectAttention:
             size_hw: Draw on the photo scaled to this size.
 
         Raises:
-            SelectionError: The model's encoder attention was not recorded (Mask2Former's pixel
-                decoder is deformable).
+            SelectionError: There is no such layer.
             GeometryError: A point outside of the photo.
         """
-        calls = [
-            call
-            for call in self.recording
-            if call.layer not in self.run.cross_layers
-            and isinstance(call.queries, GridTokens)
-            and call.queries == call.keys
-        ]
-        if not calls:
-            raise SelectionError(f"{self.model} has no recorded self-attention over the photo")
-        if not -len(calls) <= layer < len(calls):
-            raise SelectionError(f"encoder layer {layer} does not exist; there are {len(calls)}")
-        call = calls[layer]
-        row = call.mean(call.queries.at(x, y))[0, 0]
-        return call.keys.to_pixels(row, size_hw, between=self.between).cpu()
+        return encoder_heat(self.encoder_call(layer), (x, y), size_hw, self.between)
+
+    def sampled_points(self, x: float, y: float, layer: int = -1) -> SampledPoints:
+        """The points that Mask2Former's pixel decoder reads from a point of the photo.
+
+        Args:
+            x: Distance of the point from the left edge, in pixels of the photo.
+            y: Distance from the top edge.
+            layer: Index of the layer of the pixel decoder.
+
+        Raises:
+            SelectionError: There is no such layer, or the model's encoder samples no points.
+            GeometryError: A point outside of the photo.
+        """
+        return sampled_points(self.encoder_call(layer), (x, y), self.model)
+
+    def encoder_call(self, layer: int = -1) -> Attention:
+        """The recorded self-attention of an encoder layer over the photo.
+
+        Raises:
+            SelectionError: There is no such layer.
+        """
+        return encoder_call(self.run, layer, self.model)
 
     def mask(self) -> Tensor | None:
         """Where the queries shown are on the photo, (height, width) bool; None without masks.

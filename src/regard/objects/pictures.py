@@ -9,7 +9,9 @@ import torch
 
 from regard.errors import GeometryError, MediaError
 from regard.objects.attention import ObjectAttention
-from regard.render import Panel, Picture, draw_panels, draw_segments
+from regard.objects.encoder import encoder_heat
+from regard.pyramid import PyramidTokens
+from regard.render import Dot, Panel, Picture, draw_panels, draw_segments
 from regard.render.palette import distinct
 
 _PANEL_PX = 480
@@ -75,6 +77,38 @@ class ObjectPictures:
             lines=[f"{self._layer_words(layer)} · {self._head_words} · {count}"],
             look=self.of.look,
         )
+
+    def overview(self, most: int = 4) -> Picture:
+        """A row for each object: the object, where its query looked, and what shaped its mask.
+
+        The last column is the mask head's map, or for Mask2Former the layer without its mask.
+
+        Args:
+            most: Objects at most, best first; things before stuff.
+        """
+        things = self.of.predictions.categories.is_thing
+        labels = self.of.predictions.object_labels
+        shown = sorted(self._objects(), key=lambda query: not things[int(labels[query])])
+        return draw_panels(
+            self.of.photo,
+            [self._overview_row(query) for query in shown[:most]],
+            title=self.of.model,
+            lines=[f"{self._layer_words(self.of.layers[-1])} · {self._head_words}"],
+            look=self.of.look,
+        )
+
+    def _overview_row(self, query: int) -> list[Panel]:
+        one = replace(self.of, queries=(query,), asked=query)
+        layer = self.of.layers[-1]
+        found = self._object_panel(query, mask=True)
+        heats = [self._heat_panel(one, layer, name="where it looks")]
+        if self.of.joint is not None:
+            heat = one.joint_heat(size_hw=self._size_hw).sum(0)
+            heats.append(Panel(name="the mask head's map, all heads", heat=heat))
+        elif self.of.run.resets:
+            name = "without the layer's mask"
+            heats.append(self._heat_panel(one, layer, masked=False, name=name))
+        return [found, *(replace(heat, mask=found.mask) for heat in heats)]
 
     def layers(self, layers: tuple[int, ...] | None = None) -> Picture:
         """Where the queries shown look, at every decoder layer.
@@ -165,16 +199,52 @@ class ObjectPictures:
         )
 
     def encoder(self, x: float, y: float, layer: int = -1) -> Picture:
-        """Where the encoder looks from a point of the photo."""
+        """Where the encoder looks from a point of the photo.
+
+        For Mask2Former: the points that its pixel decoder reads there, and the same as maps,
+        level by level.
+        """
+        call = self.of.encoder_call(layer)
+        several = isinstance(call.keys, PyramidTokens)
         heat = self.of.encoder_heat(x, y, layer, size_hw=self._size_hw)
+        rows = [[Panel(name="all levels" if several else "", heat=heat)]]
+        if isinstance(call.keys, PyramidTokens):
+            rows = [[self._sampled_panel(x, y, layer), *rows[0]]]
+            rows.append(
+                [
+                    Panel(
+                        name=f"stride {stride:g}",
+                        heat=encoder_heat(call, (x, y), self._size_hw, self.of.between, level),
+                    )
+                    for level, (stride, _) in enumerate(call.keys.strides_px)
+                ]
+            )
         return draw_panels(
             self.of.photo,
-            [[Panel(heat=heat)]],
+            rows,
             query_xy=(x, y),
             title=self.of.model,
-            lines=[f"encoder layer {layer} from ({x:g}, {y:g})"],
+            lines=[
+                f"{'pixel decoder' if several else 'encoder'} layer {layer} from ({x:g}, {y:g})"
+                f" · mean of {call.shape[1]} heads"
+            ],
             look=self.of.look,
         )
+
+    def _sampled_panel(self, x: float, y: float, layer: int) -> Panel:
+        points = self.of.sampled_points(x, y, layer)
+        largest = float(points.weights.max())
+        dots = [
+            Dot(
+                xy=(float(at[0]), float(at[1])),
+                size=float(weight) / largest,
+                colour=distinct(level),
+            )
+            for head, weights in zip(points.xy, points.weights, strict=True)
+            for at, weight, level in zip(head, weights, points.levels.tolist(), strict=True)
+        ]
+        count = points.weights.numel()
+        return Panel(name=f"its {count} sampled points, larger for more weight", dots=dots)
 
     def summary(self) -> Picture:
         """The object, its mask, and where its query looked in the layers shown."""

@@ -11,13 +11,14 @@ from regard.render.layers import draw_layers
 from regard.render.look import Look
 from regard.render.matrix import draw_matrix
 from regard.render.overlay import draw_overlay
-from regard.render.panels import Panel, draw_panels
+from regard.render.panels import Dot, Panel, draw_panels
 from regard.render.picture import Picture
 from regard.render.segments import draw_segments
 from regard.render.summary import draw_summary
 from regard.render.words import draw_word_frames, draw_words
 
 __all__ = [
+    "Dot",
     "Look",
     "Panel",
     "Picture",

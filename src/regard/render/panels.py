@@ -26,6 +26,17 @@ _ROW_NAME_HEIGHT = 38
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A point of the photo, drawn as a disc."""
+
+    xy: tuple[float, float]
+    """In pixels of the photo."""
+    size: float
+    """Share of the largest dot's area, from 0 to 1."""
+    colour: Colour
+
+
+@dataclass(frozen=True, kw_only=True)
 class Panel:
     """One panel: the photo, with what is given laid over it."""
 
@@ -45,6 +56,8 @@ class Panel:
     """Box to draw, in pixels of the photo."""
     colour: Colour = (236, 112, 20)
     """Of mask and box."""
+    dots: Sequence[Dot] = ()
+    """Points to draw; those outside of the photo are left out."""
 
 
 def draw_panels(
@@ -180,6 +193,8 @@ class _Table:
             tile = _outlined(tile, panel.mask)
         if panel.box_xyxy is not None:
             tile = _boxed(tile, panel.box_xyxy, self.photo.shape[1::-1], panel.colour)
+        if panel.dots:
+            tile = _dotted(tile, panel.dots, self.photo.shape[1::-1])
         sheet.panel(tile, x, y, None if field is None else scale)
         if self.query_xy is not None:
             across, down = (
@@ -250,3 +265,21 @@ def _boxed(
     thickness = max(2, round(min(width, height) / 120))
     drawn[outline(inside, thickness)] = colour
     return drawn
+
+
+def _dotted(tile: Pixels, dots: Sequence[Dot], photo_wh: tuple[int, ...]) -> Pixels:
+    height, width = tile.shape[:2]
+    rows, columns = np.ogrid[:height, :width]
+    largest = max(4.0, min(width, height) / 40)
+    drawn = tile.astype(np.float32)
+    for dot in sorted(dots, key=lambda dot: -dot.size):  # small ones on top
+        x, y = (
+            p * side / whole
+            for p, side, whole in zip(dot.xy, (width, height), photo_wh, strict=True)
+        )
+        radius = max(1.5, largest * dot.size**0.5)
+        distance = np.hypot(columns + 0.5 - x, rows + 0.5 - y)
+        for colour, reach in (((255, 255, 255), radius + 1), (dot.colour, radius)):
+            cover = np.clip(reach + 0.5 - distance, 0, 1)[..., None]
+            drawn += cover * (np.array(colour, np.float32) - drawn)
+    return np.rint(drawn).astype(np.uint8)

@@ -38,15 +38,16 @@ class Categories:
     def of(cls, count: int, names: Mapping[int, str] | None = None) -> Self:
         """Categories of a model with ``count`` classes, "no object" not among them.
 
-        COCO and Cityscapes are known by their count and, where names are given, by these. Other
-        models have ``names``, or numbers, and all classes are taken for things.
+        COCO, Cityscapes and the generated shapes are known by their count and, where names are
+        given, by these. Other models have ``names``, or numbers, and all classes are taken for
+        things.
 
         Args:
             count: Length of the class axis without "no object".
             names: The checkpoint's own names, by class index.
         """
-        for known in (_coco_by_id(250), _coco_by_id(91), _coco(133), _coco(80), _CITYSCAPES):
-            ids, own, things = known
+        coco = (_coco_by_id(250), _coco_by_id(91), _coco(133), _coco(80))
+        for ids, own, things in (*coco, _CITYSCAPES, _shapes()):
             if len(own) == count and _agrees(own, names):
                 return cls(names=own, is_thing=things, dataset_ids=ids)
         own = tuple(_given(names, i) for i in range(count))
@@ -75,6 +76,14 @@ def _coco_by_id(count: int) -> _Known:
     known = coco_panoptic()
     names = tuple(known.get(i, ("", False))[0] for i in range(count))
     return tuple(range(count)), names, tuple(i <= _LAST_THING for i in range(count))
+
+
+def _shapes() -> _Known:
+    """Kinds and backgrounds of the scenes that the miniatures are trained on."""
+    from regard.datasets.shapes import KINDS, STUFF  # which writes files with categories
+
+    names = (*KINDS, *STUFF)
+    return tuple(range(1, len(names) + 1)), names, tuple(name in KINDS for name in names)
 
 
 def _agrees(own: Sequence[str], names: Mapping[int, str] | None) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.segmentation.queries import QueryPredictions
-from regard.segmentation.segments import Segmentation, numbered, owned_areas
+from regard.segmentation.segments import Segmentation, numbered, owned_areas, winners
 
 THRESHOLD = 0.85
 LARGEST_DROPPED_PX = 4
@@ -52,7 +52,7 @@ def _owners(masks: Tensor, kept: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Query of each pixel of the photo, its nearest pixel of the input deciding."""
     if not len(kept):
         return torch.full(size_hw, -1, dtype=torch.int64)
-    best = masks.argmax(0).cpu()
+    best = winners(masks).cpu()
     rows, columns = (
         ((torch.arange(whole, dtype=torch.float64) + 0.5) * part / whole).long().clamp(max=part - 1)
         for whole, part in zip(size_hw, best.shape, strict=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.segmentation.queries import QueryPredictions
-from regard.segmentation.segments import Segmentation, numbered
+from regard.segmentation.segments import Segmentation, numbered, winners
 
 THRESHOLD = 0.8
 OVERLAP = 0.8
@@ -33,7 +33,7 @@ def panoptic_mask2former(
     groups: list[list[int]] = []
     stuff: dict[int, list[int]] = {}
     if len(kept):
-        best = (masks * scores[kept].to(masks)[:, None, None]).argmax(0)
+        best = winners(masks * scores[kept].to(masks)[:, None, None])
         for place, query in enumerate(kept.tolist()):
             where = _won(best == place, masks[place] >= 0.5, overlap)
             if where is None:

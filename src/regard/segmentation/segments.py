@@ -111,6 +111,22 @@ def numbered(
     )
 
 
+def winners(values: Tensor) -> Tensor:
+    """Index of the first largest of ``n`` maps at each pixel, (height, width) int64.
+
+    As ``values.argmax(0)``, which takes twice as long: it reads across the maps.
+
+    Args:
+        values: (n, height, width), at least one map.
+    """
+    best = values[0].clone()
+    index = torch.zeros(best.shape, dtype=torch.int32, device=best.device)
+    for place, own in enumerate(values[1:], 1):
+        index.masked_fill_(own > best, place)
+        torch.maximum(best, own, out=best)
+    return index.long()
+
+
 def owned_areas(owners: Tensor, queries: int) -> Tensor:
     """Pixels that each query owns, (queries,) int64."""
     return torch.bincount(owners.flatten() + 1, minlength=queries + 1)[1:]

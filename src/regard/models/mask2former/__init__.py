@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from regard.deformable import DeformableAttention
 from regard.intercept.record import record
 from regard.models.checkpoint import read_config, read_weights
 from regard.models.detection_input import USUAL, preprocessing_in, shortened
@@ -25,6 +26,7 @@ from regard.models.mask2former.official import converted, is_official
 from regard.models.mask2former.segmenter import Mask2FormerSegmenter
 from regard.models.objects import ObjectRun, measured_grid
 from regard.models.preprocessing import Preprocessing, require_rgb
+from regard.pyramid import PyramidTokens
 from regard.segmentation.panoptic_mask2former import THRESHOLD, panoptic_mask2former
 from regard.segmentation.queries import QueryPredictions
 from regard.segmentation.segments import Segmentation
@@ -34,6 +36,7 @@ _COUNTS = "num_batches_tracked"
 _DECODER = "model.transformer_module.decoder"
 _CROSS = re.compile(r"transformer_module\.decoder\.layers\.\d+\.cross_attn$")
 _SELF = re.compile(r"transformer_module\.decoder\.layers\.\d+\.self_attn$")
+_PIXELS = re.compile(r"pixel_level_module\.decoder\.encoder\.layers\.\d+\.self_attn$")
 
 
 class Mask2FormerFamily:
@@ -93,7 +96,7 @@ class Mask2FormerFamily:
     def lay_out(
         self, loaded: LoadedModel, recording: Iterable[RecordedCall], prepared: Prepared
     ) -> None:
-        """Tell the calls of the transformer decoder what their queries and keys stand for.
+        """Tell the calls of both decoders what their queries and keys stand for.
 
         Raises:
             GeometryError: A call has another number of tokens than the input makes.
@@ -105,9 +108,12 @@ class Mask2FormerFamily:
                 call.keys = measured_grid(prepared.view, keys, call.layer)
             elif _SELF.search(call.layer):
                 call.queries = call.keys = Tokens(keys)
+            elif _PIXELS.search(call.layer) and isinstance(call, DeformableAttention):
+                layout = PyramidTokens.from_levels(prepared.view, call.levels_hw)
+                call.queries = call.keys = layout
 
     def look(self, loaded: LoadedModel, prepared: Prepared) -> ObjectRun:
-        """Run the model once, its transformer decoder recorded."""
+        """Run the model once, its pixel decoder and its transformer decoder recorded."""
         blocked_rows: list[Tensor] = []
 
         def note(_module: object, _inputs: object, out: tuple[Tensor, Tensor]) -> None:
@@ -119,7 +125,7 @@ class Mask2FormerFamily:
         try:
             with (
                 torch.inference_mode(),
-                record(loaded.module, f"{_DECODER}.*", keep="qk") as recording,
+                record(loaded.module, "model.*_module.decoder.*", keep="qk") as recording,
             ):
                 out = loaded.module(**prepared.inputs)
         finally:
