@@ -90,15 +90,11 @@ def test_shuffled_identities_have_no_precision(shuffled: Results, annotations: P
 
 
 def test_identities_are_kept_while_objects_are_hidden(online: Results, shuffled: Results) -> None:
-    """Objects that are seen, then not at all for a frame or more, then seen again."""
+    """Objects that are seen, then not at all for a frame or more, then seen again.
+
+    5 of 12 were reached, of shuffled ones 2; most of them are the aim, which is still open.
+    """
     kept, hidden = identities_kept(online)
-    print(
-        "KEPT",
-        kept,
-        hidden,
-        identities_kept(shuffled),
-        precision(shuffled, Path("/tmp/mc/val_2000000_16/instances.json")),
-    )
     assert hidden >= 10, "the clips have such objects"
     assert kept / hidden >= 0.4
     assert identities_kept(shuffled)[0] < kept / 2
