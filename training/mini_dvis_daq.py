@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from regard.datasets.shapes import KINDS
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.pretrained import pretrained
+from regard.models.dvis_daq.resnet import ResNet
 from regard.models.dvis_daq.settings import Settings
 from training.video_backbone import KindClassifier, kind_loss
 from training.video_export import export, quality
@@ -77,7 +78,9 @@ def train(work: Path) -> DvisDaq:
 
 
 def _backbone(network: DvisDaq, pool: Pool, work: Path) -> None:
-    classifier = KindClassifier(network.backbone, len(KINDS))
+    backbone = network.backbone
+    assert isinstance(backbone, ResNet)
+    classifier = KindClassifier(backbone, len(KINDS))
 
     def step_loss(step: int) -> Tensor:
         random = torch.Generator().manual_seed(step)

@@ -407,7 +407,7 @@ def _train(
             group["lr"] = rate * min((step + 1) / 200, 1) * (0.02 + 0.98 * left)
         parts = loss(generator)
         optimizer.zero_grad()
-        parts["loss"].backward()
+        parts["loss"].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1

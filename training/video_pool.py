@@ -93,7 +93,8 @@ class Pool:
             Pixels (count, 3, side, side), normalised; share of each cell that the object covers
             (count, side / 4, side / 4); classes (count,).
         """
-        pixels, shares, labels = [], [], []
+        pixels, shares = [], []
+        labels: list[int] = []
         room, cells = (SIDE_PX - side_px) // STRIDE_PX, side_px // STRIDE_PX
         while len(labels) < count:
             clip_index = int(torch.randint(len(self), (), generator=random))
@@ -160,11 +161,11 @@ def _generate(paths: list[Path], seeds: range) -> None:
         (len(seeds), FRAMES, OBJECTS, side, side),
         (len(seeds), OBJECTS),
     ]
-    parts = [path.with_suffix(".part") for path in paths]
+    unfinished = [path.with_suffix(".part") for path in paths]
     types = (np.uint8, np.uint8, np.int8)
     images, shares, labels = (
         np.lib.format.open_memmap(part, mode="w+", dtype=kind, shape=shape)
-        for part, kind, shape in zip(parts, types, shapes, strict=True)
+        for part, kind, shape in zip(unfinished, types, shapes, strict=True)
     )
     labels[:] = -1
     for place, seed in enumerate(seeds):
@@ -180,5 +181,5 @@ def _generate(paths: list[Path], seeds: range) -> None:
             print(f"generated {place + 1} of {len(seeds)} clips", flush=True)
     for array in (images, shares, labels):
         array.flush()
-    for part, path in zip(parts, paths, strict=True):
-        part.replace(path)
+    for file, path in zip(unfinished, paths, strict=True):
+        file.replace(path)

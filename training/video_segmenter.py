@@ -46,7 +46,7 @@ def _shares_of_classes(objects: Objects, classes: int, size_hw: Sequence[int]) -
     """Share of each class in each cell, background last: (batch, classes + 1, height, width)."""
     is_class = F.one_hot(objects.labels.clamp(min=0), classes) * objects.there[..., None]
     of_classes = torch.einsum("bkhw,bkc->bchw", objects.shares, is_class.float())
-    coarse = F.adaptive_avg_pool2d(of_classes, tuple(size_hw))
+    coarse = F.adaptive_avg_pool2d(of_classes, (size_hw[0], size_hw[1]))
     return torch.cat([coarse, 1 - coarse.sum(1, keepdim=True)], dim=1).clamp(min=0)
 
 
@@ -72,4 +72,5 @@ def segmenter_loss(
         )
         for predicted in head.predictor.layer_by_layer(levels, mask_features)
     ]
-    return torch.stack(losses).mean() + _CELLS * cells(levels, objects)
+    of_cells: Tensor = cells(levels, objects)
+    return torch.stack(losses).mean() + _CELLS * of_cells
