@@ -1,17 +1,21 @@
 """DETR: every checkpoint form gives the same network, and tokens lie where they should."""
 
+import copy
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 import regard
 from regard.errors import CheckpointError
 from regard.models.objects import measured_grid
-from segmenters import official_detr, save, tiny_detr
+from regard.models.resnet import dilate
+from segmenters import official_detr, resnet, save, tiny_detr
 
 
 @pytest.fixture(scope="module")
@@ -154,12 +158,44 @@ def test_the_mask_heads_map_is_one_softmax_over_heads_and_places(
     torch.testing.assert_close(run.joint.weights, expected.detach(), rtol=1e-4, atol=1e-6)
 
 
-def test_a_dilated_model_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_dilated_model_runs_at_half_the_stride(
+    folder: Path, tmp_path: Path, photo: Image.Image
+) -> None:
     import json
     import shutil
 
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text()) | {"dilation": True}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="DC5"):
-        regard.load_model(tmp_path)
+    loaded = regard.load_model(tmp_path)
+    prepared = loaded.prepare(photo, short_side_px=64)
+    run = loaded.family.look(loaded, prepared)  # type: ignore[attr-defined]
+    height, width = prepared.view.input_hw
+    keys = run.recording.find(loaded.layers[0])[0].keys
+    assert loaded.patch_hw == (16, 16)
+    assert keys.count == math.ceil(height / 16) * math.ceil(width / 16)
+
+
+def test_dilation_is_the_same_network_on_a_finer_map() -> None:
+    """Each value of the plain last stage is one of the dilated one, away from the border."""
+    config = resnet()
+    config.depths = [1, 1, 1, 3]
+    torch.manual_seed(0)
+    plain = transformers.ResNetBackbone(config).eval()
+    dilated = copy.deepcopy(plain)
+    dilate(dilated)
+    pixels = torch.randn(1, 3, 320, 320)
+    with torch.no_grad():
+        coarse, fine = (each(pixels).feature_maps[-1] for each in (plain, dilated))
+    assert (coarse.shape[2:], fine.shape[2:]) == ((10, 10), (20, 20))
+    middle = (..., slice(3, -3), slice(3, -3))
+    torch.testing.assert_close(fine[..., ::2, ::2][middle], coarse[middle])
+
+
+@pytest.mark.parametrize(("name", "stride_px"), [("detr-r50-dc5-0", 16), ("detr-r50-0", 32)])
+def test_the_name_of_an_official_file_tells_dilation(
+    name: str, stride_px: int, model: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{name}.pth"
+    torch.save({"model": official_detr(model.state_dict())}, path)
+    assert regard.load_model(path).patch_hw == (stride_px, stride_px)

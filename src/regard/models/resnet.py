@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from regard.errors import CheckpointError
 
@@ -80,6 +80,23 @@ def resnet_config(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "layer_type": "bottleneck" if last == 2 else "basic",
         "out_features": ["stage1", "stage2", "stage3", "stage4"],
     }
+
+
+def dilate(backbone: nn.Module) -> None:
+    """Let the last stage of transformers' ResNet run at the stride of the one before (DC5).
+
+    The stride of its first block becomes dilation 2 of the blocks after it: the weights are the
+    same. Source: ``replace_stride_with_dilation`` of torchvision's ResNet.
+
+    Args:
+        backbone: A ResNet of transformers, or a module that holds one.
+    """
+    stages: Any = next(m.stages for m in backbone.modules() if hasattr(m, "stages"))
+    for number, block in enumerate(stages[-1].layers):
+        for conv in (m for m in block.modules() if isinstance(m, nn.Conv2d)):
+            conv.stride = (1, 1)
+            if number and conv.kernel_size == (3, 3):
+                conv.dilation = conv.padding = (2, 2)
 
 
 def _count(names: Iterable[str], pattern: str) -> int:

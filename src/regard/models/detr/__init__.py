@@ -15,7 +15,6 @@ import transformers
 from PIL import Image
 from torch import Tensor, nn
 
-from regard.errors import CheckpointError
 from regard.intercept.record import record
 from regard.models.checkpoint import read_config, read_weights
 from regard.models.detection_input import USUAL, preprocessing_in, shortened
@@ -24,6 +23,7 @@ from regard.models.family import LoadedModel, Prepared, RecordedCall
 from regard.models.hugging_face import build
 from regard.models.objects import JointMap, ObjectRun, measured_grid
 from regard.models.preprocessing import Preprocessing, require_rgb
+from regard.models.resnet import dilate
 from regard.recording import Recording
 from regard.segmentation.categories import Categories
 from regard.segmentation.panoptic_detr import THRESHOLD, panoptic_detr
@@ -51,11 +51,6 @@ class DetrFamily:
             UnsafeCheckpoint: Weights that would have to run code to be read.
         """
         config = read_config(folder)
-        if config.get("dilation"):
-            raise CheckpointError(
-                f"{folder} is a DC5 model (dilation), which the ResNet of transformers has not; "
-                "take the checkpoint without dilation"
-            )
         backbone, weights = without_timm(read_weights(folder))
         if backbone is not None:
             config = _over_resnet(config, backbone)
@@ -70,10 +65,18 @@ class DetrFamily:
     def convert(self, weights: dict[str, Tensor], *, name: str, origin: str) -> LoadedModel:
         """The model of an official checkpoint of facebookresearch/detr.
 
+        The weights do not tell a model with dilation (DC5); the official files' names do.
+
+        Args:
+            weights: The checkpoint's ``model`` entry.
+            name: Name of the file; with "dc5" in it, the last stage of the backbone is dilated.
+            origin: Where it came from.
+
         Raises:
             CheckpointError: A weight that no DETR has.
         """
         config, own = converted(weights)
+        config["dilation"] = "dc5" in name.lower()
         return self._loaded(config, own, USUAL, origin, name, "not stated", origin)
 
     def prepare(
@@ -164,19 +167,23 @@ class DetrFamily:
         model_class = (
             transformers.DetrForSegmentation if has_masks else transformers.DetrForObjectDetection
         )
+        is_dilated = bool(config.get("dilation"))
         module = build(
             model_class,
-            config,
+            config | {"dilation": False},
             weights,
             where=where,
             may_hold=lambda key: key.endswith("num_batches_tracked"),
         )
+        if is_dilated:
+            dilate(module)
+        stride = 16 if is_dilated else 32
         layers = cross_layers(module, _CROSS)
         return LoadedModel(
             name=name,
             module=module,
             family=self,
-            patch_hw=(32, 32),
+            patch_hw=(stride, stride),
             size_hw=None,
             prefix=(),
             preprocessing=replace(preprocessing, pad_to_multiple_px=1),

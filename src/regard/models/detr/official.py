@@ -52,8 +52,7 @@ def is_official(names: Mapping[str, Any]) -> bool:
 def converted(weights: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and weights for transformers' classes.
 
-    The weights of a DC5 model have the same names and shapes as those without dilation: they
-    load, and run at stride 32.
+    The weights of a model with dilation (DC5) have the same names and shapes as those without.
 
     Args:
         weights: The ``model`` entry of an official checkpoint.
