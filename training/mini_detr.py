@@ -41,14 +41,14 @@ from training.sets import (
 )
 
 PLAN = Plan(
-    steps=1000,
-    learning_rate=8e-4,
+    steps=1399,
+    learning_rate=6e-4,
     warm_up=60,
     backbone="detr.model.backbone",
     backbone_times=3.0,
     average=0.99,
     stages=(
-        Stage(until=0.55, size_px=128, batch=8, more=8),
+        Stage(until=0.4, size_px=128, batch=8, more=8),
         Stage(until=1.0, size_px=192, batch=4),
     ),
     clip=0.5,
@@ -72,7 +72,8 @@ class Training(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.shipped: Any = _learning_backbone(backbone.normal_norms(_network()))
-        self.shipped.config._attn_implementation = "eager"  # which returns attention
+        config: Any = self.shipped.config
+        config._attn_implementation = "eager"  # which returns attention
         self.more_queries = nn.Embedding(_QUERIES * (_GROUPS - 1), _WIDTH)
         self.places = Places(_WIDTH)
         self.kinds = Kinds(backbone.WIDTHS[1:3])
@@ -259,7 +260,7 @@ def _query_losses(
     found: list[Losses] = []
     for layer, look in zip(hidden, looks, strict=True):
         for i, (own, seen) in enumerate(
-            zip(layer.split(sizes, 1), look.split(sizes, 1), strict=True)
+            zip(torch.split(layer, sizes, 1), torch.split(look, sizes, 1), strict=True)
         ):
             learned = i < _GROUPS
             matches = _matches(heads, own, batch) if learned else of_points
@@ -351,8 +352,8 @@ RECIPE = Recipe(
     network=network,
     losses=losses,
     features=features,
-    sharpness=1.5,
-    size_px=192,
+    sharpness=2.0,
+    size_px=224,
     layers=(2,),
     besides=(
         "look: minus the logarithm of the share of a matched query's cross-attention, heads\n"

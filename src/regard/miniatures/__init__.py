@@ -12,7 +12,7 @@ from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
     "mini-aoanet": "c145def38312eeb3cf01d4add147e54133b1ad43e5503e80c26737e664df04b7",
-    "mini-detr": "41ea40163598cd15a2be8ee8087dda86ff16318091ba5033e916efb662cc2778",
+    "mini-detr": "60e9de52d483198c097ed5c1c20360f1c3fe5cc0fbcf47d89b891038b1147409",
     "mini-dvis-daq": "7d2b170428991fee1bf33004d54d7d80d5ef86f9ea57069fc1dbebcdfdfe7013",
     "mini-mask2former": "d963247a1ac5454cb109311a5ee1f9c645746418c446a22f793a1b407d6e0b50",
     "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
