@@ -32,9 +32,13 @@ every view of regard shows something true on a machine without a hub. Do not use
 | attention on the own object | {own} |
 | licence | Apache-2.0, data and weights made by this project |
 
+Losses besides those of the paper, for training alone:
+
+{besides}
+
 Its run was short, and its settings were changed while it ran: sizes of photos and batches,
-learning rate, and the losses at places and of kinds came to what `training/` says step by step. A
-new run by the script will not give these bytes.
+learning rate, queries and the losses besides the paper's came to what `training/` says step by
+step. A new run by the script will not give these bytes. {note}
 
 The panoptic quality of shuffled pairs of scene and prediction is {control:.1f}.
 {attention}"""
@@ -56,6 +60,8 @@ def write_card(
     backbone_minutes: float,
     sharpness: float,
     layers: Sequence[int],
+    besides: Sequence[str],
+    note: str,
 ) -> None:
     """Measure a miniature on held-out scenes, and write its ``README.md``.
 
@@ -69,6 +75,8 @@ def write_card(
         backbone_minutes: CPU time of the backbone's.
         sharpness: What its class logits were multiplied by.
         layers: Decoder layers whose attention is measured.
+        besides: Losses that the paper does not have.
+        note: How the run went.
     """
     model = regard.load_model(folder)
     looked = look(model, _SCENES)
@@ -83,6 +91,8 @@ def write_card(
     text = _TEXT.format(
         name=folder.name,
         about=about,
+        besides="\n".join(f"- {loss}" for loss in besides),
+        note=note,
         classes=", ".join(looked[0][1].predictions.categories.names),
         parameters=sum(p.numel() for p in model.module.parameters()) / 1e6,
         scenes=scenes,

@@ -16,21 +16,21 @@ from torch import Tensor, nn
 from regard.models.mask2former.segmenter import Mask2FormerSegmenter
 from training import backbone
 from training.miniature import Recipe, main
-from training.places import Kinds, Places
+from training.places import KINDS_LOSS, PLACES, Kinds, Places
 from training.run import Losses, Plan, Stage
 from training.scenes import NAMES, Batch
 from training.sets import Match, class_cost, class_loss, mask_cost, mask_loss, match
 
 PLAN = Plan(
-    steps=1660,
+    steps=2388,
     learning_rate=2e-3,
     warm_up=60,
     backbone="model.pixel_level_module.encoder",
     backbone_times=3.0,
     average=0.99,
     stages=(
-        Stage(until=0.74, size_px=128, batch=4, more=16),
-        Stage(until=0.82, size_px=192, batch=4),
+        Stage(until=0.52, size_px=128, batch=4, more=16),
+        Stage(until=0.58, size_px=192, batch=4),
         Stage(until=1.0, size_px=256, batch=4),
     ),
 )
@@ -131,9 +131,16 @@ RECIPE = Recipe(
     network=network,
     losses=losses,
     features=features,
-    sharpness=3.0,
+    sharpness=2.0,
     size_px=256,
     layers=(3, 4, 5),
+    besides=(
+        PLACES.format(map="pixel decoder's finest level"),
+        KINDS_LOSS.format(maps="backbone (strides 8, 16, 32) and of the pixel decoder's levels"),
+    ),
+    note=(
+        "From step 1660 on\nit saw 256 px alone, with a learning rate that fell from 0.0004 to 0."
+    ),
 )
 
 if __name__ == "__main__":

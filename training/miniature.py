@@ -43,6 +43,10 @@ class Recipe:
     """Short side of the photo that the trained model sees."""
     layers: Sequence[int]
     """Decoder layers whose attention its card speaks of."""
+    besides: Sequence[str]
+    """Losses that the paper does not have, a few words each, for its card."""
+    note: str
+    """How the run went that made what is shipped, for its card."""
 
 
 def main(recipe: Recipe) -> None:
@@ -73,6 +77,8 @@ def main(recipe: Recipe) -> None:
         backbone_minutes=backbone_seconds / 60,
         sharpness=recipe.sharpness,
         layers=recipe.layers,
+        besides=recipe.besides,
+        note=recipe.note,
     )
 
 

@@ -13,6 +13,14 @@ from torch import Tensor, nn
 from regard.datasets.shapes import KINDS
 from training.scenes import NAMES, Batch
 
+PLACES = (
+    "places: class and box at each place of the {map}, by one linear layer: cross-entropy and L1"
+)
+KINDS_LOSS = (
+    "kinds: cross-entropy of each object's kind from the mean of the features over its true mask,\n"
+    "  by one linear layer for each map: of the {maps}"
+)
+
 _BOX = 2.0
 
 

@@ -12,9 +12,9 @@ from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
     "mini-aoanet": "c145def38312eeb3cf01d4add147e54133b1ad43e5503e80c26737e664df04b7",
-    "mini-detr": "41ea40163598cd15a2be8ee8087dda86ff16318091ba5033e916efb662cc2778",
+    "mini-detr": "60e9de52d483198c097ed5c1c20360f1c3fe5cc0fbcf47d89b891038b1147409",
     "mini-dvis-daq": "8b5dcbb156512edbffdf8532819964e9e5cd24843173ad43e5a1dbb30e1f27e0",
-    "mini-mask2former": "ea914f20902f3f6b25f20eda72dfcd06ad297f1b35a5f2353cd91221a8bc00df",
+    "mini-mask2former": "d963247a1ac5454cb109311a5ee1f9c645746418c446a22f793a1b407d6e0b50",
     "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
 }
 """Miniatures by name, and the hash of their weights: of all files, in the order of their paths."""
