@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.cpp_extension import include_paths, library_paths
 
 HERE = Path(__file__).parent
 NEEDS_SHARED = {"video"}
@@ -29,8 +28,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("device") / "pretend.so"
     flags = ["-std=c++20", "-O0", "-fPIC", "-shared", "-w"]
     flags += [f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"]
-    flags += [f"-I{path}" for path in include_paths()]
-    links = [f(path) for path in library_paths() for f in ("-L{}".format, "-Wl,-rpath,{}".format)]
+    torch_folder = Path(torch.__file__).parent  # cpp_extension knows it, and loads setuptools
+    include, libraries = torch_folder / "include", torch_folder / "lib"
+    flags += [f"-I{include}", f"-I{include / 'torch/csrc/api/include'}"]
+    links = [f"-L{libraries}", f"-Wl,-rpath,{libraries}"]
     command = [compiler, *flags, str(HERE / "pretend.cpp"), "-o", str(built), *links]
     subprocess.run([*command, "-ltorch", "-ltorch_cpu", "-lc10"], check=True)
     return built
