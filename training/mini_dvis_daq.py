@@ -1,9 +1,9 @@
 """Trains ``mini-dvis-daq``: ``python -m training.mini_dvis_daq WORK``.
 
-First the backbone learns kinds of shapes. Then three stages, as upstream trains DVIS-DAQ: the
-segmenter on single frames, the tracker on clips with the segmenter frozen, the refiner on clips
-with both frozen. Everything is kept in the folder
-WORK about once a minute, so the same command goes on where it was stopped. One thread, CPU.
+Three stages, as upstream trains DVIS-DAQ: the segmenter begins as a Mask2Former that learned single
+pictures, and its predictor learns on frames of clips; the tracker learns on clips with the
+segmenter frozen, the refiner on clips with both frozen. Everything is kept in the folder WORK about
+once a minute, so the same command goes on where it was stopped. One thread, CPU.
 """
 
 import argparse
@@ -12,40 +12,30 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from regard.datasets.shapes import KINDS
+from regard.datasets.shapes import KINDS, write_ytvis
+from regard.evaluation.videos import evaluate_videos
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.pretrained import pretrained
-from regard.models.dvis_daq.resnet import ResNet
 from regard.models.dvis_daq.settings import Settings
-from training.video_backbone import KindClassifier, kind_loss
-from training.video_export import export, quality
+from training.video_decoded import DecodedPool, decoded
+from training.video_export import export, results
 from training.video_loop import Schedule, learn
 from training.video_network import begin_refiner, begin_tracker, build
-from training.video_pool import FRAMES, SIDE_PX, Pool, open_pool
+from training.video_pool import FRAMES, Pool, open_pool
 from training.video_refiner import refiner_loss, refiner_rows
 from training.video_segmented import SegmentedPool, segmented
-from training.video_segmenter import CellClassifier, segmenter_loss
+from training.video_segmenter import predictor_loss, take_segmenter
 from training.video_tracker import tracker_loss
 
-CLIPS = 1600
-"""Clips that the segmenter learns from."""
-TRACKED_CLIPS = 300
-"""Those of them that tracker and refiner learn from."""
-HELD_OUT = range(1_000_000, 1_000_016)
+CLIPS = 1_024
+HELD_OUT = range(1_000_000, 1_000_048)
 """Clips that quality is measured on; the tests take others."""
 BATCH = 16
-CROPS = 64
-BACKBONE = Schedule(steps=460, rate=2e-3, warm_steps=50)
-SEGMENTER = Schedule(steps=2505, rate=8e-4, warm_steps=200)
-TRACKER = Schedule(steps=150, rate=5e-4, warm_steps=30)
-REFINER = Schedule(steps=280, rate=5e-4, warm_steps=30)
-
-_WHOLE_FRAMES = 0.945
-"""From this share of the segmenter's steps on, frames are whole; before, parts of them."""
-_PART_PX = 96
-_CROP_PX = 64
+PREDICTOR = Schedule(steps=4_000, rate=8e-4, warm_steps=20)
+TRACKER = Schedule(steps=4_000, rate=1e-3, warm_steps=20)
+REFINER = Schedule(steps=1_500, rate=1e-3, warm_steps=20)
 
 SETTINGS = Settings(
     max_unseen_frames=16,
@@ -53,8 +43,7 @@ SETTINGS = Settings(
     threshold=0.45,
     slot_threshold=0.05,
     min_frames=2,
-    max_instances=10,
-    short_side_px=SIDE_PX,
+    short_side_px=256,
     window=8,
 )
 
@@ -63,12 +52,12 @@ def train(work: Path) -> DvisDaq:
     """The trained network, in evaluation mode."""
     torch.manual_seed(0)
     network = build(len(KINDS))
-    pool = open_pool(work, range(CLIPS))
-    _backbone(network, pool, work)
-    _segmenter(network, pool, work)
+    take_segmenter(network)
     network.requires_grad_(False).eval()
-    pool = pool.first(TRACKED_CLIPS)
-    said = segmented(network, pool, work)
+    pool = open_pool(work, range(CLIPS))
+    clips = decoded(network, pool, SETTINGS, work)
+    _predictor(network, pool, clips, work)
+    said = segmented(network, clips, work)
     begin_tracker(network)
     _tracker(network, pool, said, work)
     begin_refiner(network)
@@ -77,33 +66,18 @@ def train(work: Path) -> DvisDaq:
     return network.requires_grad_(False)
 
 
-def _backbone(network: DvisDaq, pool: Pool, work: Path) -> None:
-    backbone = network.backbone
-    assert isinstance(backbone, ResNet)
-    classifier = KindClassifier(backbone, len(KINDS))
+def _predictor(network: DvisDaq, pool: Pool, decoded_clips: DecodedPool, work: Path) -> None:
+    predictor = network.sem_seg_head.predictor
 
     def step_loss(step: int) -> Tensor:
         random = torch.Generator().manual_seed(step)
-        pixels, shares, labels = pool.crops(CROPS, side_px=_CROP_PX, random=random)
-        return kind_loss(classifier, pixels.to(memory_format=torch.channels_last), shares, labels)
+        clips = torch.randint(len(pool), (BATCH,), generator=random).tolist()
+        frames = torch.randint(FRAMES, (BATCH,), generator=random).tolist()
+        there = pool.objects(clips, frames)
+        return predictor_loss(predictor, *decoded_clips.frames(clips, frames), there)
 
-    learn(classifier.train(), BACKBONE, step_loss, work / "backbone.pt")
-
-
-def _segmenter(network: DvisDaq, pool: Pool, work: Path) -> None:
-    cells = CellClassifier(len(KINDS))
-    parts = nn.ModuleList([network.backbone, network.sem_seg_head, cells])
-
-    def step_loss(step: int) -> Tensor:
-        random = torch.Generator().manual_seed(step)
-        places = torch.randint(len(pool) * FRAMES, (BATCH,), generator=random).tolist()
-        side_px = SIDE_PX if step >= _WHOLE_FRAMES * SEGMENTER.steps else _PART_PX
-        chosen = [divmod(place, FRAMES) for place in places]
-        pixels, objects = pool.frames(chosen, side_px=side_px, random=random)
-        pixels = pixels.to(memory_format=torch.channels_last)
-        return segmenter_loss(network, cells, pixels, objects)
-
-    learn(parts.train(), SEGMENTER, step_loss, work / "segmenter.pt")
+    learn(predictor.requires_grad_(True), PREDICTOR, step_loss, work / "predictor.pt")
+    predictor.requires_grad_(False)
 
 
 def _tracker(network: DvisDaq, pool: Pool, said: SegmentedPool, work: Path) -> None:
@@ -115,8 +89,8 @@ def _tracker(network: DvisDaq, pool: Pool, said: SegmentedPool, work: Path) -> N
             order.reverse()
         return tracker_loss(
             network.tracker,
-            [said.frame(clips, frame).at_half_size() for frame in order],
-            [pool.objects(clips, frame).at_half_size() for frame in order],
+            [said.frame(clips, frame) for frame in order],
+            [pool.objects(clips, frame) for frame in order],
             network.learned_queries,
             random,
         )
@@ -158,11 +132,9 @@ def main() -> None:
     export(train(chosen.work), SETTINGS, chosen.out)
     digest = hashlib.sha256((chosen.out / "model.safetensors").read_bytes()).hexdigest()
     print(f"{chosen.out}: SHA-256 of the weights {digest}")
-    for online in (False, True):
-        measured = quality(pretrained(chosen.out, online=online), HELD_OUT, FRAMES, SIDE_PX)
-        print(
-            "online" if online else "offline", json.dumps(measured.to_json()["average_precision"])
-        )
+    truth = write_ytvis(chosen.work / "held_out", HELD_OUT, frames=FRAMES)
+    for way, found in results(pretrained(chosen.out), HELD_OUT).items():
+        print(way, json.dumps(evaluate_videos(found, truth).to_json()["average_precision"]))
 
 
 if __name__ == "__main__":

@@ -2,20 +2,25 @@
 
 import dataclasses
 import json
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import torch
+from PIL import Image
 from safetensors.torch import save_file
 
-from regard.clips.clip import video
-from regard.clips.files import save
-from regard.datasets.shapes import KINDS, write_ytvis
-from regard.evaluation.videos import VideoEvaluation, evaluate_videos
-from regard.models.dvis_daq.model import DvisDaq
+from regard.datasets.rle import encode_mask
+from regard.datasets.shapes import KINDS, clip
+from regard.geometry import ViewTransform
+from regard.models.dvis_daq.inference import Observer, VideoRun
+from regard.models.dvis_daq.model import DvisDaq, SegmentedFrames
+from regard.models.dvis_daq.output import VideoOutput
+from regard.models.dvis_daq.preparation import prepare_frame
 from regard.models.dvis_daq.pretrained import MODEL_TYPE, Pretrained
 from regard.models.dvis_daq.settings import Settings
-from regard.runs.results import RESULTS
 from training.video_network import weights
+from training.video_pool import FRAMES, SIDE_PX
 
 
 def export(network: DvisDaq, settings: Settings, folder: Path) -> None:
@@ -31,18 +36,47 @@ def export(network: DvisDaq, settings: Settings, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
-def quality(model: Pretrained, seeds: range, frames: int, side_px: int) -> VideoEvaluation:
-    """YTVIS evaluation of a model on generated clips."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        annotations = write_ytvis(folder / "data", seeds, frames=frames, size_hw=(side_px, side_px))
-        for seed in seeds:
-            clip = annotations.parent / "JPEGImages" / f"{seed:06d}"
-            with video(clip, model=model) as found:
-                list(save(found, folder / f"{seed}", instances=0))
-        results = [
-            entry
-            for seed in seeds
-            for entry in json.loads((folder / f"{seed}" / RESULTS).read_text())
-        ]
-        return evaluate_videos(results, annotations)
+@torch.no_grad()
+def results(model: Pretrained, seeds: Iterable[int]) -> dict[str, list[dict[str, Any]]]:
+    """What a model finds in generated clips, as YTVIS results: "offline" and "online".
+
+    Both ways take the same frames from the segmenter, so it runs once.
+    """
+    offline, settings = model.network, model.settings
+    online = DvisDaq(offline.backbone, offline.sem_seg_head, offline.tracker, None)
+    found: dict[str, list[dict[str, Any]]] = {"offline": [], "online": []}
+    for seed in seeds:
+        images = clip(seed, FRAMES, (SIDE_PX, SIDE_PX)).images
+        frames = [prepare_frame(Image.fromarray(image), settings) for image in images]
+        said: SegmentedFrames = offline(torch.stack([pixels for pixels, _ in frames]))
+        for way, network in (("offline", offline), ("online", online)):
+            run = VideoRun(network, settings, Observer())
+            for frame in range(FRAMES):
+                run.add_frame(said, frame)
+            with run.result() as output:
+                found[way] += _entries(seed, output, frames[0][1])
+    return found
+
+
+def _entries(seed: int, output: VideoOutput, view: ViewTransform) -> list[dict[str, Any]]:
+    rows = [one.row for one in output.detections]
+    masks = [
+        output.masks(
+            frame,
+            rows,
+            padded_hw=view.input_hw,
+            content_hw=view.input_hw,
+            size_hw=view.original_hw,
+        ).numpy()
+        for frame in range(output.frames)
+    ]
+    return [
+        {
+            "video_id": seed,
+            "score": one.score,
+            "category_id": one.label + 1,
+            "refiner_id": one.row,
+            "segmentations": [encode_mask(frame[place]) for frame in masks],
+        }
+        for place, one in enumerate(output.detections)
+    ]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 _SAVE_SECONDS = 60.0
-_SAY_STEPS = 20
+_SAY_STEPS = 10
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 _CLASS, _CROSS_ENTROPY, _DICE = 2.0, 5.0, 5.0
-_NO_OBJECT = 0.1
+_NO_OBJECT = 0.3
+"""More than the paper's 0.1: where two queries see one object, not both should be sure of it."""
 _IMPOSSIBLE = 1e6
 
 
@@ -30,10 +31,6 @@ class Objects:
     def there(self) -> Tensor:
         """Whether the object is there, bool (batch, objects)."""
         return self.labels >= 0
-
-    def at_half_size(self) -> "Objects":
-        """The same in cells of twice the side."""
-        return Objects(labels=self.labels, shares=F.avg_pool2d(self.shares, 2))
 
 
 @dataclass(frozen=True, kw_only=True)

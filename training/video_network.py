@@ -1,46 +1,40 @@
-"""The small DVIS-DAQ that is trained: our own classes, from scratch."""
+"""The small DVIS-DAQ that is trained: our own classes, and how its parts begin."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from regard.models.dvis_daq.deformable import DeformableAttention
 from regard.models.dvis_daq.model import DvisDaq, SegmentationHead
 from regard.models.dvis_daq.pixel_decoder import PixelDecoder
 from regard.models.dvis_daq.predictor import Predictor
 from regard.models.dvis_daq.refiner import Refiner
-from regard.models.dvis_daq.resnet import FrozenBatchNorm, ResNet
+from regard.models.dvis_daq.resnet import ResNet
 from regard.models.dvis_daq.tracker import Tracker
 
 CHANNELS = 64
 HEADS = 4
-QUERIES = 16
+QUERIES = 20
 WIDTH = 128
-"""Inner width of the feed-forward layers."""
+"""Inner width of the feed-forward layers of tracker, refiner and pixel decoder."""
 _SMALL = 0.1
 """Of weights that should change little at first."""
 
 
 def build(classes: int) -> DvisDaq:
-    """The network with random values; its backbone has batch norms that learn.
+    """The network with random values; its segmenter is of the sizes of ``mini-mask2former``.
 
     Args:
         classes: Classes without "no object".
     """
     backbone = ResNet(
-        stem_channels=32,
-        blocks=(2, 2, 2, 1),
-        inner_channels=(16, 32, 64, 64),
-        channels=(64, 128, 192, 256),
+        stem_channels=32, blocks=(1, 1, 1, 1), inner_channels=None, channels=(32, 64, 96, 128)
     )
     shared = {
         "classes": classes,
         "channels": CHANNELS,
         "mask_channels": CHANNELS,
         "heads": HEADS,
-        "width": WIDTH,
     }
     pixel_decoder = PixelDecoder(
         backbone.channels,
@@ -52,11 +46,10 @@ def build(classes: int) -> DvisDaq:
     )
     network = DvisDaq(
         backbone,
-        SegmentationHead(pixel_decoder, Predictor(**shared, queries=QUERIES, layers=6)),
-        Tracker(**shared, layers=3),
-        Refiner(**shared, layers=3, local_conv=True),
+        SegmentationHead(pixel_decoder, Predictor(**shared, queries=QUERIES, layers=6, width=192)),
+        Tracker(**shared, layers=2, width=WIDTH),
+        Refiner(**shared, layers=2, width=WIDTH, local_conv=True),
     )
-    learn_norms(backbone)
     _initialise(network)
     # convolutions are faster so
     made: DvisDaq = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -87,11 +80,18 @@ def begin_tracker(network: DvisDaq) -> None:
 
 @torch.no_grad()
 def begin_refiner(network: DvisDaq) -> None:
-    """Let the refiner begin as one that repeats what the tracker says."""
+    """Let the refiner begin as one that repeats what the tracker says.
+
+    Its heads are those of the tracker. As it looks at mask features that are not projected, the
+    projection becomes part of what it looks for.
+    """
+    tracker: Any = network.tracker
     refiner: Any = network.refiner
     assert refiner is not None
-    _take_heads(refiner, network.sem_seg_head.predictor)
-    refiner.class_embed.load_state_dict(network.tracker.class_embed.state_dict())
+    _take_heads(refiner, tracker)
+    projection, last = tracker.mask_feature_proj.weight[..., 0, 0], refiner.mask_embed.layers[-1]
+    last.weight.copy_(projection.T @ last.weight)
+    last.bias.copy_(projection.T @ last.bias)
     for layer in refiner.transformer_time_self_attention_layers:
         layer.self_attn.out_proj.weight.mul_(_SMALL)
     for layer in refiner.transformer_obj_self_attention_layers:
@@ -104,57 +104,20 @@ def begin_refiner(network: DvisDaq) -> None:
         layer[-1].weight.mul_(_SMALL)
 
 
-def _take_heads(part: Tracker | Refiner, predictor: Predictor) -> None:
+def _take_heads(part: Tracker | Refiner, source: Predictor | Tracker) -> None:
     for name in ("decoder_norm", "class_embed", "mask_embed"):
-        getattr(part, name).load_state_dict(getattr(predictor, name).state_dict())
-
-
-def learn_norms(module: nn.Module) -> None:
-    """Put norms that learn in the place of frozen ones; names of tensors stay the same."""
-    for name, child in module.named_children():
-        if isinstance(child, FrozenBatchNorm):
-            setattr(module, name, nn.BatchNorm2d(len(child.weight)))
-        else:
-            learn_norms(child)
+        getattr(part, name).load_state_dict(getattr(source, name).state_dict())
 
 
 def weights(network: DvisDaq) -> dict[str, Tensor]:
     """The tensors of a checkpoint in float16, under upstream's names."""
-    return {
-        key: tensor.half().contiguous()
-        for key, tensor in network.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
+    return {key: tensor.half().contiguous() for key, tensor in network.state_dict().items()}
 
 
 def _initialise(network: DvisDaq) -> None:
-    """As upstream begins: Xavier for what attends, He for what convolves."""
+    """As upstream begins: Xavier for what attends."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
             if isinstance(module.bias, Tensor):
                 nn.init.zeros_(module.bias)
-    for module in network.modules():
-        if isinstance(module, DeformableAttention):
-            _look_around(module)
-    nn.init.normal_(network.sem_seg_head.pixel_decoder.transformer.level_embed)
-
-
-@torch.no_grad()
-def _look_around(attention: DeformableAttention) -> None:
-    """Each head begins by reading in a direction of its own, its points one cell further each.
-
-    Source: Zhu et al. 2021, "Deformable DETR", appendix A.4.
-    """
-    angles = torch.arange(attention.heads) * (2 * math.pi / attention.heads)
-    ways = torch.stack([angles.cos(), angles.sin()], dim=-1)
-    ways = ways / ways.abs().amax(-1, keepdim=True)
-    steps = torch.arange(1, attention.points + 1)
-    offsets = ways[:, None, None] * steps[:, None]
-    offsets = offsets.expand(-1, attention.levels, -1, -1)
-    nn.init.zeros_(attention.sampling_offsets.weight)
-    attention.sampling_offsets.bias.copy_(offsets.flatten())
-    nn.init.zeros_(attention.attention_weights.weight)
-    nn.init.zeros_(attention.attention_weights.bias)

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 
 from regard.datasets.shapes import KINDS, clip
-from regard.models.dvis_daq.preparation import normalised
-from regard.models.dvis_daq.settings import Settings
 from training.video_losses import Objects
 
 FRAMES = 8
@@ -26,7 +24,6 @@ STRIDE_PX = 4
 """Of the masks."""
 
 _SEEN_CELLS = 1.0
-_WHOLE_CELLS = 12.0
 _SAY_CLIPS = 100
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -54,81 +51,9 @@ class Pool:
         """The first so many clips."""
         return Pool(self.images[:clips], self.shares[:clips], self.labels[:clips])
 
-    def frames(
-        self, chosen: Sequence[tuple[int, int]], *, side_px: int, random: torch.Generator
-    ) -> tuple[Tensor, Objects]:
-        """A batch of frames: parts of ``side_px`` at random places, half of them mirrored.
-
-        Args:
-            chosen: Clip and frame of each.
-            side_px: Side of the square that is cut out, a multiple of 4.
-            random: Where the places come from.
-        """
-        room = (SIDE_PX - side_px) // STRIDE_PX + 1
-        pixels, shares, labels = [], [], []
-        for clip_index, frame in chosen:
-            y, x = torch.randint(room, (2,), generator=random).tolist()
-            cells = slice(y, y + side_px // STRIDE_PX), slice(x, x + side_px // STRIDE_PX)
-            places = tuple(slice(s.start * STRIDE_PX, s.stop * STRIDE_PX) for s in cells)
-            image = torch.from_numpy(self.images[clip_index, frame][:, *places].copy())
-            share = torch.from_numpy(self.shares[clip_index, frame][:, *cells].copy())
-            if torch.rand((), generator=random) < 0.5:
-                image, share = image.flip(-1), share.flip(-1)
-            pixels.append(normalised(image, Settings()))
-            shares.append(share.float() / 255)
-            labels.append(torch.from_numpy(self.labels[clip_index].astype(np.int64)))
-        return torch.stack(pixels), _seen(torch.stack(labels), torch.stack(shares))
-
-    def crops(
-        self, count: int, *, side_px: int, random: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures of single objects, more or less in the middle, half of them mirrored.
-
-        Args:
-            count: How many.
-            side_px: Side of a crop, a multiple of 4.
-            random: Which objects, and how far from the middle.
-
-        Returns:
-            Pixels (count, 3, side, side), normalised; share of each cell that the object covers
-            (count, side / 4, side / 4); classes (count,).
-        """
-        pixels, shares = [], []
-        labels: list[int] = []
-        room, cells = (SIDE_PX - side_px) // STRIDE_PX, side_px // STRIDE_PX
-        while len(labels) < count:
-            clip_index = int(torch.randint(len(self), (), generator=random))
-            frame = int(torch.randint(FRAMES, (), generator=random))
-            thing = int(torch.randint(OBJECTS, (), generator=random))
-            share = torch.from_numpy(self.shares[clip_index, frame, thing].copy()).float() / 255
-            if share.sum() < _WHOLE_CELLS:
-                continue
-            ys, xs = (share > 0).nonzero().float().mean(0).tolist()
-            jitter = torch.randint(-2, 3, (2,), generator=random).tolist()
-            y, x = (
-                min(max(round(at) - cells // 2 + off, 0), room)
-                for at, off in zip((ys, xs), jitter, strict=True)
-            )
-            image = torch.from_numpy(
-                self.images[
-                    clip_index,
-                    frame,
-                    :,
-                    y * STRIDE_PX : y * STRIDE_PX + side_px,
-                    x * STRIDE_PX : x * STRIDE_PX + side_px,
-                ].copy()
-            )
-            share = share[y : y + cells, x : x + cells]
-            if torch.rand((), generator=random) < 0.5:
-                image, share = image.flip(-1), share.flip(-1)
-            pixels.append(normalised(image, Settings()))
-            shares.append(share)
-            labels.append(int(self.labels[clip_index, thing]))
-        return torch.stack(pixels), torch.stack(shares), torch.tensor(labels)
-
-    def objects(self, clips: Sequence[int], frame: int) -> Objects:
-        """What is in one frame of some clips."""
-        shares = torch.from_numpy(self.shares[list(clips), frame]).float() / 255
+    def objects(self, clips: Sequence[int], frames: int | Sequence[int]) -> Objects:
+        """What is in one frame of some clips: in the same of all, or in one of each."""
+        shares = torch.from_numpy(self.shares[list(clips), frames]).float() / 255
         return _seen(torch.from_numpy(self.labels[list(clips)].astype(np.int64)), shares)
 
     def objects_over_time(self, clips: Sequence[int]) -> Objects:

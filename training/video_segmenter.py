@@ -1,76 +1,115 @@
-"""Stage one: the segmenter learns on frames, each by itself.
+"""Stage one: the segmenter begins as that of ``mini-mask2former``, under upstream's names.
 
-The loss of Mask2Former, on the predictions before the first layer and after every one. Besides, a
-linear map says what each cell shows, as the auxiliary heads of semantic segmentation do: kinds of
-shapes are learned from every cell sooner than from a few queries. It is not part of the model.
+Upstream begins with a Mask2Former that was trained on photos of COCO; ours was trained on generated
+scenes by `training.mini_mask2former`. It knows backgrounds too, and does not mind two queries on
+one object, as a panoptic map shows only one of them. So its predictor learns on clips; backbone
+and pixel decoder stay as they are.
 """
 
+import re
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import Tensor
 
+from regard.datasets.shapes import KINDS
+from regard.miniatures import miniature_folder
 from regard.models.dvis_daq.model import DvisDaq
+from regard.models.dvis_daq.predictor import Predictor
 from training.video_losses import Objects, loss, match
-from training.video_network import CHANNELS
 
-_LEVELS = 3
-_BACKGROUND = 0.1
-_CELLS = 2.0
+SOURCE = "mini-mask2former"
+
+_PIXELS = r"model\.pixel_level_module\."
+_ENCODER, _DECODER = rf"^{_PIXELS}encoder\.", rf"^{_PIXELS}decoder\."
+_QUERIES = r"^model\.transformer_module\."
+_LAYER = rf"{_QUERIES}decoder\.layers\.(\d+)\."
+_PREDICTOR = "sem_seg_head.predictor."
+_PIXEL_DECODER = "sem_seg_head.pixel_decoder."
+
+_RENAMED = (
+    (r"\.convolution\.", "."),
+    (r"\.normalization\.", ".norm."),
+    (rf"{_ENCODER}embedder\.embedder\.", "backbone.stem.conv1."),
+    (r"\.layer\.0\.", ".conv1."),
+    (r"\.layer\.1\.", ".conv2."),
+    (rf"{_DECODER}encoder\.layers", f"{_PIXEL_DECODER}transformer.encoder.layers"),
+    (r"\.self_attn_layer_norm\.", ".norm1."),
+    (rf"{_DECODER}level_embed", f"{_PIXEL_DECODER}transformer.level_embed"),
+    (rf"{_DECODER}input_projections", f"{_PIXEL_DECODER}input_proj"),
+    (rf"{_DECODER}(adapter_1|layer_1)\.0", rf"{_PIXEL_DECODER}\1"),
+    (rf"{_DECODER}(adapter_1|layer_1)\.1", rf"{_PIXEL_DECODER}\1.norm"),
+    (rf"{_DECODER}mask_projection", f"{_PIXEL_DECODER}mask_features"),
+    (
+        rf"{_LAYER}cross_attn\.",
+        rf"{_PREDICTOR}transformer_cross_attention_layers.\1.multihead_attn.",
+    ),
+    (rf"{_LAYER}cross_attn_layer_norm", rf"{_PREDICTOR}transformer_cross_attention_layers.\1.norm"),
+    (rf"{_LAYER}self_attn\.", rf"{_PREDICTOR}transformer_self_attention_layers.\1.self_attn."),
+    (rf"{_LAYER}norm1", rf"{_PREDICTOR}transformer_self_attention_layers.\1.norm"),
+    (rf"{_LAYER}final_layer_norm", rf"{_PREDICTOR}transformer_ffn_layers.\1.norm"),
+    (rf"{_LAYER}fc", rf"{_PREDICTOR}transformer_ffn_layers.\1.linear"),
+    (rf"{_QUERIES}decoder\.layernorm", f"{_PREDICTOR}decoder_norm"),
+    (
+        rf"{_QUERIES}decoder\.mask_predictor\.mask_embedder\.(\d)\.0",
+        rf"{_PREDICTOR}mask_embed.layers.\1",
+    ),
+    (rf"{_QUERIES}level_embed", f"{_PREDICTOR}level_embed"),
+    (rf"{_QUERIES}queries_embedder", f"{_PREDICTOR}query_embed"),
+    (rf"{_QUERIES}queries_features", f"{_PREDICTOR}query_feat"),
+    (r"^class_predictor", f"{_PREDICTOR}class_embed"),
+    (r"\.fc(\d)\.", r".linear\1."),
+    (r"\.final_layer_norm\.", ".norm2."),
+)
+"""Names of transformers, one part after the other -> names of upstream."""
+_STAGE = re.compile(rf"{_ENCODER}encoder\.stages\.(\d)\.layers\.")
 
 
-class CellClassifier(nn.Module):
-    """What the cells of the pixel decoder's levels show; for training only."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(nn.Conv2d(CHANNELS, classes + 1, 1) for _ in range(_LEVELS))
-
-    def forward(self, levels: Sequence[Tensor], objects: Objects) -> Tensor:
-        """Cross-entropy with the shares of each cell, mean of levels.
-
-        Background counts little, as there is so much of it.
-        """
-        losses = []
-        for head, level in zip(self.heads, levels, strict=True):
-            logits = head(level)
-            wanted = _shares_of_classes(objects, logits.shape[1] - 1, level.shape[-2:])
-            weight = (1 - wanted[:, -1]) + _BACKGROUND * wanted[:, -1]
-            entropy = -(wanted * logits.log_softmax(1)).sum(1)
-            losses.append((weight * entropy).sum() / weight.sum())
-        return torch.stack(losses).mean()
+def take_segmenter(network: DvisDaq) -> None:
+    """Give a network the segmenter of ``mini-mask2former``, with classes of objects alone."""
+    stored = load_file(miniature_folder(SOURCE) / "model.safetensors")
+    state = {_name(name): tensor.float() for name, tensor in _joined(stored).items()}
+    kept = [*range(len(KINDS)), -1]
+    for name in ("weight", "bias"):
+        key = f"{_PREDICTOR}class_embed.{name}"
+        state[key] = state[key][kept]
+    missing, unknown = network.load_state_dict(state, strict=False)
+    untold = [name for name in missing if name.startswith(("backbone.", "sem_seg_head."))]
+    assert not [*untold, *unknown], "the sizes of both segmenters are alike"
 
 
-def _shares_of_classes(objects: Objects, classes: int, size_hw: Sequence[int]) -> Tensor:
-    """Share of each class in each cell, background last: (batch, classes + 1, height, width)."""
-    is_class = F.one_hot(objects.labels.clamp(min=0), classes) * objects.there[..., None]
-    of_classes = torch.einsum("bkhw,bkc->bchw", objects.shares, is_class.float())
-    coarse = F.adaptive_avg_pool2d(of_classes, (size_hw[0], size_hw[1]))
-    return torch.cat([coarse, 1 - coarse.sum(1, keepdim=True)], dim=1).clamp(min=0)
+def _joined(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Self-attention with its three maps in one tensor, as upstream keeps them."""
+    joined = dict(stored)
+    for name in stored:
+        if name.startswith("model.transformer_module") and ".q_proj." in name:
+            parts = [joined.pop(name.replace("q_proj", f"{part}_proj")) for part in "qkv"]
+            joined[name.replace("q_proj.", "in_proj_")] = torch.cat(parts)
+    return joined
 
 
-def segmenter_loss(
-    network: DvisDaq, cells: CellClassifier, pixels: Tensor, objects: Objects
+def _name(name: str) -> str:
+    """Upstream's name of a tensor."""
+    name = _STAGE.sub(lambda found: f"backbone.res{int(found[1]) + 2}.", name)
+    for pattern, replacement in _RENAMED:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def predictor_loss(
+    predictor: Predictor, levels: Sequence[Tensor], features: Tensor, there: Objects
 ) -> Tensor:
-    """Loss of a batch of frames.
+    """Loss of a batch of frames: that of Mask2Former, before the first layer and after each.
 
     Args:
-        network: Its backbone and head are used.
-        cells: Learns besides.
-        pixels: (frames, 3, height, width), normalised.
-        objects: What is in the frames, at stride 4.
+        predictor: What learns.
+        levels: Of the pixel decoder.
+        features: Mask features.
+        there: What is in the frames, in cells of the mask features.
     """
-    head = network.sem_seg_head
-    mask_features, levels = head.pixel_decoder(network.backbone(pixels))
     losses = [
-        loss(
-            predicted.logits,
-            predicted.masks,
-            objects,
-            match(predicted.logits, predicted.masks, objects),
-        )
-        for predicted in head.predictor.layer_by_layer(levels, mask_features)
+        loss(said.logits, said.masks, there, match(said.logits, said.masks, there))
+        for said in predictor.layer_by_layer(levels, features)
     ]
-    of_cells: Tensor = cells(levels, objects)
-    return torch.stack(losses).mean() + _CELLS * of_cells
+    return torch.stack(losses).mean()

@@ -47,15 +47,6 @@ class SegmentedFrame:
     features: Tensor
     """Mask features, (clips, channels, height, width)."""
 
-    def at_half_size(self) -> "SegmentedFrame":
-        """Masks and features of half the size: masks are linear in features, so they stay true."""
-        return SegmentedFrame(
-            embeds=self.embeds,
-            logits=self.logits,
-            masks=F.avg_pool2d(self.masks, 2),
-            features=F.avg_pool2d(self.features, 2),
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Living:

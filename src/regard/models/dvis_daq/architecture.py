@@ -107,11 +107,14 @@ def build_backbone(state: State) -> Any:
 
 
 def _resnet(state: State) -> nn.Module:
+    bottlenecks = "res2.0.conv3.weight" in state
+    last = "conv3" if bottlenecks else "conv2"
+    inner = [state[f"{stage}.0.conv1.weight"].shape[0] for stage in _BACKBONE_STAGES]
     return ResNet(
         stem_channels=state["stem.conv1.weight"].shape[0],
         blocks=[count(state, stage) for stage in _BACKBONE_STAGES],
-        inner_channels=[state[f"{stage}.0.conv1.weight"].shape[0] for stage in _BACKBONE_STAGES],
-        channels=[state[f"{stage}.0.conv3.weight"].shape[0] for stage in _BACKBONE_STAGES],
+        inner_channels=inner if bottlenecks else None,
+        channels=[state[f"{stage}.0.{last}.weight"].shape[0] for stage in _BACKBONE_STAGES],
     )
 
 

@@ -74,13 +74,28 @@ class Bottleneck(nn.Module):
         return F.relu(self.conv3(inner) + self.shortcut(features))
 
 
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut, as in ResNet-18 and 34."""
+
+    def __init__(self, before: int, after: int, *, stride: int, project: bool) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(before, after, 3, stride=stride)
+        self.conv2 = ConvNorm(after, after, 3)
+        self.shortcut = ConvNorm(before, after, 1, stride=stride) if project else nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features at ``stride`` times the stride that they come in at."""
+        return F.relu(self.conv2(F.relu(self.conv1(features))) + self.shortcut(features))
+
+
 class ResNet(nn.Module):
-    """Bottleneck ResNet with the outputs ``res2`` to ``res5`` (strides 4, 8, 16, 32).
+    """ResNet with the outputs ``res2`` to ``res5`` (strides 4, 8, 16, 32).
 
     Args:
         stem_channels: Channels after the stem.
-        blocks: Bottlenecks of each stage, e.g. (3, 4, 6, 3) for ResNet-50.
-        inner_channels: Channels inside the bottlenecks of each stage.
+        blocks: Blocks of each stage, e.g. (3, 4, 6, 3) for ResNet-50.
+        inner_channels: Channels inside the bottlenecks of each stage; ``None`` for basic blocks,
+            as in ResNet-18 and 34.
         channels: Channels of each output.
     """
 
@@ -89,18 +104,18 @@ class ResNet(nn.Module):
         *,
         stem_channels: int = 64,
         blocks: Sequence[int] = (3, 4, 6, 3),
-        inner_channels: Sequence[int] = (64, 128, 256, 512),
+        inner_channels: Sequence[int] | None = (64, 128, 256, 512),
         channels: Sequence[int] = (256, 512, 1024, 2048),
     ) -> None:
         super().__init__()
         self.channels = tuple(channels)
         self.stem = Stem(stem_channels)
         before = [stem_channels, *channels]
+        inner: Sequence[int | None] = inner_channels or [None] * len(channels)
+        sizes = zip(before[:-1], inner, channels, blocks, (1, 2, 2, 2), strict=True)
         self.res2, self.res3, self.res4, self.res5 = (
-            _stage(*widths, stride=stride)
-            for *widths, stride in zip(
-                before[:-1], inner_channels, channels, blocks, (1, 2, 2, 2), strict=True
-            )
+            _stage(narrow, middle, wide, count, stride=stride)
+            for narrow, middle, wide, count, stride in sizes
         )
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
@@ -112,7 +127,15 @@ class ResNet(nn.Module):
         return outputs
 
 
-def _stage(before: int, inner: int, after: int, blocks: int, *, stride: int) -> nn.Sequential:
-    first = Bottleneck(before, inner, after, stride=stride, project=True)
-    rest = (Bottleneck(after, inner, after, stride=1, project=False) for _ in range(blocks - 1))
-    return nn.Sequential(first, *rest)
+def _stage(
+    before: int, inner: int | None, after: int, blocks: int, *, stride: int
+) -> nn.Sequential:
+    first = _block(before, inner, after, stride=stride)
+    return nn.Sequential(first, *(_block(after, inner, after) for _ in range(blocks - 1)))
+
+
+def _block(before: int, inner: int | None, after: int, *, stride: int = 1) -> nn.Module:
+    project = stride > 1 or before != after
+    if inner is None:
+        return BasicBlock(before, after, stride=stride, project=project)
+    return Bottleneck(before, inner, after, stride=stride, project=project)
