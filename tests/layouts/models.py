@@ -116,9 +116,9 @@ def part(network: nn.Module) -> None:
 
 @torch.no_grad()
 def begin(network: nn.Module) -> None:
-    """Give projections that begin at zero random weights."""
+    """Give projections and tokens that begin at zero random weights."""
     for parameter in network.parameters():
-        if parameter.dim() == 2 and not parameter.any():
+        if 2 <= parameter.dim() <= 4 and not parameter.any():
             parameter.normal_(std=0.1)
 
 
@@ -133,6 +133,23 @@ def focus(network: nn.Module) -> None:
                 middle = module.weight[..., y, x].clone()
                 module.weight *= 1e-3
                 module.weight[..., y, x] = middle
+
+
+def staying(build: Callable[[], Built]) -> Callable[[], Built]:
+    """The same LeViT, whose queries look at their own place.
+
+    Its subsampling layers have no residual: what a token is would depend on all others.
+    """
+
+    def built() -> Built:
+        network, made, inputs = build()
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                if name.endswith("attention_biases"):
+                    parameter[:, 0] = 50.0  # for a key at the place of the query
+        return network, made, inputs
+
+    return built
 
 
 def prompt(*images: int) -> Tensor:
@@ -428,15 +445,16 @@ def of_zoo(
     given: str = "pixel_values",
     quiet: str = "",
     apart: bool = False,
+    seed: int = 0,
     **more: Any,
 ) -> Callable[[], Built]:
     """A model of the zoo with other pictures, under the name by which it takes them.
 
-    `apart` takes group norms out, which mix all places of a map.
+    `apart` takes group norms out, which mix all places of a map; `seed` chooses the weights.
     """
 
     def build() -> Built:
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         network, inputs = named(name).make()
         assert isinstance(inputs, dict)
         rest = {**inputs, **more}
@@ -444,9 +462,10 @@ def of_zoo(
         focus(network)
         if apart:
             part(network)
+        hush(network, quiet)
         made = pixels(*leading, size_hw=size_hw, channels=channels)
         settle(network.eval(), {**rest, given: made})
-        hush(network, quiet)
+        hush(network, quiet)  # again, where a batch norm took it back
         return network, made, lambda p: {**rest, given: p}
 
     return build

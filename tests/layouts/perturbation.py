@@ -81,9 +81,16 @@ def _deformable_change(
 
 
 def _weights_change(before: Attention, after: Attention, axis: str) -> Tensor:
-    """How much scores changed, read from the weights: their logarithms, up to one sum a row."""
-    moved = after.weights().log() - before.weights().log()
-    moved = (moved - moved.median(-1, keepdim=True).values).abs()
+    """How much scores changed, read from the weights: their logarithms, up to one sum a row.
+
+    Of hard weights, which are 0 where their query does not look, the change itself.
+    """
+    old, new = before.weights(), after.weights()
+    if (old == 0).any():
+        moved = (new - old).abs()
+    else:
+        moved = new.log() - old.log()
+        moved = (moved - moved.median(-1, keepdim=True).values).abs()
     return moved.mean(1).mean(1 if axis == "keys" else 2)
 
 

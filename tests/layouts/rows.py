@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from layouts.denoisers import DENOISERS, coded
 from layouts.models import (
     Row,
     any_resolution,
@@ -30,10 +31,12 @@ from layouts.models import (
     qwen,
     rows_and_columns,
     speaker,
+    staying,
     upernet,
     with_text,
     wrapped,
 )
+from layouts.readers import READERS
 from layouts.settings import (
     AUTOENCODED,
     BLIP,
@@ -56,7 +59,6 @@ from layouts.settings import (
     LEVIT,
     LW_DETR,
     MLLAMA,
-    MOBILEVIT,
     NINE,
     ONE_STAGE,
     PAIR,
@@ -134,9 +136,8 @@ WINDOWS = [
     Row("rf_detr", model("RfDetrDinov2", RF_DETR, size_hw=SQUARE_HW, ending="Backbone"), 4),
     Row(
         "mobilevit",
-        model("MobileViT", MOBILEVIT, size_hw=(64, 128), focused=True),
-        *(12, 32),
-        skip=("encoder.layer.4",),  # two keys: attention moves too much
+        of_zoo("mobilevit", size_hw=(128, 192), quiet=r"output\.dense"),
+        *(18, 64),
     ),
 ]
 PYRAMIDS = [
@@ -152,15 +153,13 @@ PYRAMIDS = [
     Row("glpn", model("GLPN", PYRAMID, size_hw=PYRAMID_HW, focused=True), 8, corner=32),
     Row(
         "cvt",
-        model("Cvt", CVT, size_hw=PYRAMID_HW, focused=True),
-        *(8, 32),
-        skip=("encoder.stages.2.layers.[12]",),  # attention before them moves too much
+        model("Cvt", CVT, size_hw=PYRAMID_HW, focused=True, quiet=r"output\.dense"),
+        *(12, 32),
     ),
     Row(
         "levit",
-        model("Levit", LEVIT, size_hw=(128, 128), focused=True),
-        *(4, 64),
-        skip=("encoder.stages.[12].*",),  # no residual after subsampling: attention moves all
+        staying(model("Levit", LEVIT, size_hw=(128, 128), focused=True)),
+        *(10, 64),
     ),
 ]
 VIDEOS = [
@@ -333,16 +332,14 @@ SEGMENTERS = [
     Row("sam2, all", of_zoo("sam2", size_hw=(64, 64)), 15, corner=32),
     Row("sam3, all", of_zoo("sam3", size_hw=(112, 112)), 9),
     Row("seggpt", of_zoo("seggpt", size_hw=(32, 64)), 4),
-    Row("groupvit", of_zoo("groupvit", size_hw=(64, 64)), 3, skip=("*.assign",)),
+    Row("groupvit", of_zoo("groupvit", size_hw=(64, 64), quiet=MIXING, seed=1), 5),
 ]
 SIDE = (64, 64)
 SPOKEN = [
     Row(
         "mobilevitv2",
-        of_zoo("mobilevitv2", size_hw=(128, 192), apart=True, quiet="out_proj"),
-        *(2, 64),
-        # the one sum of the layer before moves all places
-        skip=("*.transformer.layer.[123]", "encoder.layer.4"),
+        of_zoo("mobilevitv2", size_hw=(128, 192), apart=True, quiet="out_proj|ffn|qkv_proj"),
+        *(9, 64),
     ),
     Row("phi4 vision", of_zoo("phi4_multimodal_vision", size_hw=SIDE), 5),
     Row("tipsv2", of_zoo("tipsv2_vision", size_hw=SIDE), 4),
@@ -368,23 +365,35 @@ SPOKEN = [
     Row("fuyu", wrapped(fuyu, broken_rows), 4),
     Row(
         "chameleon",
-        of_zoo("chameleon", size_hw=(16, 16), apart=True, quiet="proj_out"),
-        *(4, 8),
+        coded(
+            of_zoo("chameleon", size_hw=(16, 16), apart=True, quiet="proj_out"),
+            "model.vqmodel.quantize",
+        ),
+        *(8, 8),
         last=True,
         side=1,
-        skip=("model.layers",),  # codes are discrete: a bright place may keep its own
     ),
     Row("udop", of_zoo("udop", size_hw=SIDE), 6),
     Row("shieldgemma2", of_zoo("shieldgemma2", size_hw=SIDE, quiet=MIXING), 8),
 ]
 FRAMES: dict[str, Any] = {"corner": 2, "picture_axis": 2}
+PARTNERS = [
+    Row("prompt depth anything", of_zoo("prompt_depth_anything", size_hw=SIDE), 8),
+    Row("chmv2", of_zoo("chmv2", size_hw=SIDE), 8),
+    Row("vitmatte", of_zoo("vitmatte", size_hw=SIDE, channels=4), 4),
+    Row("siglip, both", of_zoo("siglip", size_hw=SIDE), 5),
+    Row("clipseg", of_zoo("clipseg", size_hw=SIDE), 8),
+    Row("dual encoder", of_zoo("vision_text_dual_encoder", size_hw=SIDE), 4),
+    Row("blip_itm", of_zoo("blip_itm", size_hw=SIDE), 6),
+    Row("encoder and decoder", of_zoo("vision_encoder_decoder", size_hw=SIDE), 6),
+    Row("nougat", of_zoo("nougat_mbart_swin", size_hw=SIDE, quiet=MIXING), 10),
+]
 LATENTS = [
     Row(
         "unet",
         of_zoo("unet 2d condition", **UNET_LATENTS),
-        *(6, 2),
+        *(12, 2),
         side=1,
-        skip=("up_blocks",),  # every cell of the map below is four of these
     ),
     Row("controlnet", of_zoo("controlnet", **UNET_LATENTS), 6, corner=2, side=1),
     Row("autoencoder", of_zoo("autoencoder kl", **AUTOENCODED), 4, corner=2, last=True, side=1),
@@ -419,5 +428,8 @@ ROWS = [
     *DETECTORS,
     *SEGMENTERS,
     *SPOKEN,
+    *PARTNERS,
     *LATENTS,
+    *READERS,
+    *DENOISERS,
 ]

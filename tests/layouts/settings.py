@@ -34,10 +34,6 @@ LEVIT = {
     **{"image_size": 128, "hidden_sizes": [16, 24, 32], "num_attention_heads": [2, 3, 4]},
     **{"depths": [1, 1, 1], "key_dim": [8, 8, 8]},
 }
-MOBILEVIT = {
-    **{"image_size": 64, "hidden_sizes": [16, 16, 24], "num_attention_heads": 4},
-    "neck_hidden_sizes": [8, 8, 16, 16, 24, 24, 32],
-}
 VIDEO: dict[str, Any] = {**SMALL, "image_size": 48, "num_frames": 4}
 PRISM = {
     **{k: v for k, v in VIDEO.items() if k != "num_hidden_layers" and k != "patch_size"},
@@ -169,7 +165,7 @@ IMAGE_LATENTS: dict[str, Any] = {"size_hw": (16, 16), "channels": 4, "given": "h
 VIDEO_LATENTS: dict[str, Any] = {"size_hw": (8, 8), "channels": 2, "given": "hidden_states"}
 PERSIMMON = {"model_type": "persimmon", "partial_rotary_factor": 0.5}
 UNET_LATENTS: dict[str, Any] = {"size_hw": (16, 16), "channels": 4, "given": "sample"}
-UNET_LATENTS |= {"apart": True, "quiet": r"to_out|net\.2|upsamplers"}
+UNET_LATENTS |= {"apart": True, "quiet": r"to_out|net\.2|samplers|up_blocks\.0"}
 AUTOENCODED: dict[str, Any] = {"size_hw": (32, 48), "given": "sample"}
 FRAMES_FIRST: dict[str, Any] = IMAGE_LATENTS | {"size_hw": (8, 8)}
 QWEN35_TEXT = QWEN_TEXT | {

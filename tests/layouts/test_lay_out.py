@@ -83,6 +83,18 @@ def test_steps_of_generation_ask_with_the_newest_token() -> None:
     assert last.keys.name(3) == "image 0: row 0, column 0"
 
 
+def test_placeholders_that_do_not_fit_are_refused() -> None:
+    network, pixels, inputs = speaker("Llava", CLIP_TOWER, prompt(36))()
+    recording = run(network, inputs(pixels))
+    for ids, reason in (
+        (prompt(35), "leaves 35 tokens of a picture"),
+        (prompt(36).repeat(2, 1), "a batch of 1, the input has 2 prompts"),
+    ):
+        unplaced = regard.lay_out(recording, network, inputs(pixels) | {"input_ids": ids})
+        assert {item.layer.split(".")[0] for item in unplaced} == {"language_model"}
+        assert reason in unplaced[0].reason
+
+
 def test_layouts_are_saved_with_the_recording(tmp_path: Path) -> None:
     network, pixels, inputs = model("Swin", SWIN)()
     recording = run(network, inputs(pixels))

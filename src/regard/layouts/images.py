@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,14 +17,35 @@ from regard.tokens.grid import GridTokens
 from regard.tokens.joined import JoinedTokens, Segment
 
 
-def pictures(scene: Scene, total: int) -> list[Segment]:
+def pictures(scene: Scene, total: int, name: str = "image") -> list[Segment]:
     """As many tokens for each picture (image, crop, frame) that went in; merging is measured."""
     count = math.prod(scene.pixels_shape[:-3])
     if total % count:
         raise GeometryError(f"{total} image tokens are no multiple of the {count} pictures")
-    return [
-        Segment(f"image {i}", merged(scene, total // count, picture=i), i) for i in range(count)
-    ]
+    each = [merged(scene, total // count, picture=i) for i in range(count)]
+    return [Segment(f"{name} {i}", cells, i) for i, cells in enumerate(each)]
+
+
+def frames(scene: Scene, total: int) -> list[Segment]:
+    """The frames of videos, as pictures are."""
+    return pictures(scene, total, "frame")
+
+
+def halved_frames(scene: Scene, total: int) -> list[Segment]:
+    """LLaVA-OneVision: the frames of each video at half their resolution, then a token to end it.
+
+    Source: `apply_pooling` of transformers 5.23.
+    """
+    videos, length = scene.pixels_shape[0], scene.frames
+    rows, columns = ceil_div(scene.cells, (2, 2))
+    found = []
+    for i in range(videos * length):
+        view = scene.view(picture=i)
+        stride = view.input_hw[0] / rows, view.input_hw[1] / columns
+        found.append(Segment(f"frame {i}", grid(view, (rows, columns), stride), i))
+        if (i + 1) % length == 0:
+            found.append(Segment("", Tokens(1, prefix=(f"end of video {i // length}",)), i))
+    return found
 
 
 def merged(scene: Scene, count: int, picture: int) -> GridTokens:
@@ -47,8 +67,17 @@ def merged(scene: Scene, count: int, picture: int) -> GridTokens:
 
 def maps(scene: Scene, total: int) -> list[Segment]:
     """The cells of a feature map of each picture; its stride is measured."""
+    return _maps(scene, total, ())
+
+
+def mean_and_maps(scene: Scene, total: int) -> list[Segment]:
+    """Florence-2: the same, each after the mean of its cells."""
+    return _maps(scene, total, ("mean",))
+
+
+def _maps(scene: Scene, total: int, prefix: tuple[str, ...]) -> list[Segment]:
     count = math.prod(scene.pixels_shape[:-3])
-    cells = [measured(scene.view(picture=i), total // count) for i in range(count)]
+    cells = [measured(scene.view(picture=i), total // count, prefix) for i in range(count)]
     return [Segment(f"image {i}", each, i) for i, each in enumerate(cells)]
 
 
@@ -57,6 +86,8 @@ def broken_rows(scene: Scene, total: int) -> list[Segment]:
 
     All runs are one picture; the view is that of its whole patches.
     """
+    if len(scene.inputs["input_ids"]) > 1:
+        raise GeometryError("rows of several prompts are not told apart: run each by itself")
     ids, patch = scene.inputs["input_ids"][0], int(scene.setting("patch_size"))
     at = (ids == int(scene.setting("image_token_id"))).nonzero()[:, 0]
     rows = 1 + int((at.diff() > 1).sum())
@@ -65,47 +96,6 @@ def broken_rows(scene: Scene, total: int) -> list[Segment]:
     grid_hw = rows, total // rows
     view = scene.view((grid_hw[0] * patch, grid_hw[1] * patch))
     return [Segment("image 0", grid(view, grid_hw, (patch, patch)))]
-
-
-def any_resolution(scene: Scene, total: int) -> list[Segment]:
-    """LLaVA-NeXT: the whole picture small, then large without its padding, each row ended.
-
-    Source: Liu et al. 2024, "LLaVA-NeXT"; `pack_image_features` of transformers.
-    """
-    side, patch = scene.pixels_shape[-1], scene.patch[0]
-    cells = side // patch
-    found = []
-    for i, size in enumerate(scene.inputs["image_sizes"].tolist()):
-        original_hw = (int(size[0]), int(size[1]))
-        view = scene.view(original_hw, picture=i)
-        small = grid(view.resize((side, side)), (cells, cells), (patch, patch))
-        found += [Segment(f"image {i}, whole", small, i), *_rows(scene, view, i, cells)]
-    return found
-
-
-def _rows(scene: Scene, view: Any, image: int, cells: int) -> Iterator[Segment]:
-    """The large grid without its padding, as one segment with a newline after each row."""
-    from transformers.image_processing_utils import select_best_resolution
-
-    height, width = view.input_hw
-    best_hw = select_best_resolution([height, width], scene.setting("image_grid_pinpoints"))
-    side = scene.pixels_shape[-1]
-    rows, columns = best_hw[0] // side * cells, best_hw[1] // side * cells
-    if width / height > columns / rows:
-        rows -= (rows - int(round(height * columns / width, 7))) // 2 * 2
-    else:
-        columns -= (columns - int(round(width * rows / height, 7))) // 2 * 2
-    large = grid(view, (rows, columns), (height / rows, width / columns))
-    yield Segment(f"image {image}", ended_rows(large), image)
-
-
-def ended_rows(cells: GridTokens) -> Tokens:
-    """A grid with a token for the line break after each row."""
-    rows, columns = cells.grid_hw
-    names = tuple(f"end of row {row}" for row in range(rows))
-    both = JoinedTokens.of([Segment("", cells), Segment("", Tokens(rows, prefix=names))])
-    breaks = cells.count + torch.arange(rows)[:, None]
-    return selected(both, torch.cat([orders.raster((rows, columns)), breaks], dim=1).flatten())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Recipes for diffusion transformers: latents as a sequence, packed images, videos by channel."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,10 @@ import torch
 from torch import Tensor
 
 from regard.errors import GeometryError
+from regard.layouts.grids import measured
 from regard.layouts.scene import Scene, Size, floor_div, grid, pair
+from regard.layouts.sequences import Words
+from regard.layouts.windows import parted
 from regard.tokens import Tokens
 from regard.tokens.joined import JoinedTokens, Segment
 
@@ -104,3 +108,91 @@ class LatentVideo:
         span, patch = (told, pair(size)) if isinstance(size, int) else (size[0], pair(size))
         cells = floor_div(scene.input_hw, patch)
         return scene.pixels_shape[self.time_axis] // span, span, cells, patch
+
+
+@dataclass(frozen=True)
+class ToldVideo:
+    """LTX: a video that went in as a sequence, so it has no sides; the model is told them.
+
+    The view leads to its latents, one token each.
+    """
+
+    def __call__(self, scene: Scene, count: int) -> JoinedTokens:
+        """The layout."""
+        times, rows, columns = (_told(scene, name) for name in ("num_frames", "height", "width"))
+        views = [scene.view((rows, columns), picture=i) for i in range(times)]
+        cells = [grid(view, (rows, columns), (1, 1)) for view in views]
+        return JoinedTokens.of(Segment(f"frame {i}", each, i) for i, each in enumerate(cells))
+
+
+def _told(scene: Scene, name: str) -> int:
+    value = scene.inputs.get(name)
+    if value is None:
+        raise GeometryError(
+            f"the inputs have no {name}, which says how the latents of the sequence lie; there are "
+            f"{sorted(scene.inputs)}: pass what the model was called with"
+        )
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """UVit: a map of codes instead of pixels, of which layers see each or blocks."""
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        rows, columns = scene.given("input_ids").shape[-2:]
+        return measured(scene.view((rows, columns)), count)
+
+
+@dataclass(frozen=True)
+class ListedLatents:
+    """Z-Image: latents and captions in lists, each of its own size, all padded to 32 tokens.
+
+    Attributes:
+        image: Whether the latents are here, each (channels, 1, height, width).
+        text: Whether the captions are, after them.
+        multiple: To a multiple of how many tokens both are padded.
+
+    Source: `patchify_and_embed` of diffusers 0.42.
+    """
+
+    image: bool = True
+    text: bool = True
+    multiple: int = 32
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        latents: Any = scene.inputs["x"]
+        if isinstance(latents[0], list):
+            raise GeometryError("several latents an item (the omni mode) have no recipe yet")
+        base: list[Segment] = []
+        orders = torch.full((len(latents), count), -1)
+        for i, order in enumerate(orders):
+            start, place = sum(segment.tokens.count for segment in base), 0
+            for segment in self._item(scene, i):
+                length = segment.tokens.count
+                order[place : place + length] = start + torch.arange(length)
+                start, place = start + length, place + _ceil_to(length, self.multiple)
+                base.append(segment)
+        return parted(JoinedTokens.of(base), orders)
+
+    def _item(self, scene: Scene, i: int) -> Iterator[Segment]:
+        """What item i of the batch holds."""
+        if self.image:
+            cells = self._cells(scene, tuple(scene.inputs["x"][i].shape), i)
+            yield Segment(f"image {i}", cells, i)
+        if self.text:
+            yield Segment("text", Words()(scene, len(scene.inputs["cap_feats"][i])))
+
+    def _cells(self, scene: Scene, shape: tuple[int, ...], picture: int) -> Tokens:
+        """The grid of one item."""
+        side = pair(scene.inputs.get("patch_size", 2))
+        _, frames, *size_hw = shape
+        if frames != scene.inputs.get("f_patch_size", 1):
+            raise GeometryError(f"latents of {frames} frames; expected one image an item")
+        return grid(scene.view(pair(size_hw), picture), floor_div(pair(size_hw), side), side)
+
+
+def _ceil_to(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple

@@ -30,6 +30,18 @@ class SpatialShapes:
         return _grids(scene, order, sizes, scene.patch)
 
 
+def shaped_pictures(scene: Scene, total: int) -> list[Segment]:
+    """LFM2-VL: the patches of each picture in its own size, merged."""
+    patch, merge = scene.patch, int(scene.setting("downsample_factor"))
+    stride = patch[0] * merge, patch[1] * merge
+    found = []
+    for i, (rows, columns) in enumerate(scene.given("spatial_shapes").tolist()):
+        view = scene.view((rows * patch[0], columns * patch[1]), picture=i)
+        cells = grid(view, floor_div((rows, columns), (merge, merge)), stride)
+        found.append(Segment(f"image {i}", cells, i))
+    return found
+
+
 @dataclass(frozen=True)
 class RowsAndColumns:
     """Pix2Struct: each patch begins with its row and column, counted from 1; 0 is padding."""

@@ -1,7 +1,7 @@
 """Recipes for one sequence of several kinds: text and image, shuffled or dropped patches."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -69,14 +69,21 @@ def _segments(part: Part, scene: Scene, size: int) -> tuple[Segment, ...]:
 
 @dataclass(frozen=True)
 class Turns:
-    """A layer that attends in both directions: in its first call one way, then the other."""
+    """A layer that attends in both directions: first one way, then the other.
+
+    Attributes:
+        first: The layout the first time.
+        second: The layout the second time.
+        axis: What counts these: "call" where the layer attends twice, "step" where it runs twice.
+    """
 
     first: Recipe
     second: Recipe
+    axis: str = "call"
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
-        return (self.second if scene.call.axes["call"] else self.first)(scene, count)
+        return (self.second if scene.call.axes[self.axis] % 2 else self.first)(scene, count)
 
 
 @dataclass(frozen=True)
@@ -147,53 +154,6 @@ class UnderPrompt:
         half = count // 2
         asked, prompt = (Raster()(scene.of_picture(i), half) for i in (0, 1))
         return JoinedTokens.of([Segment("prompt", prompt, 1), Segment("image", asked, 0)])
-
-
-@dataclass(frozen=True)
-class Placeholders:
-    """Language models: image tokens stand where the prompt has placeholders.
-
-    Attributes:
-        images: Gives the segments of the images, in order, from the number of placeholders.
-        tokens: Settings that hold the placeholder's id; the first that the model has.
-    """
-
-    images: Callable[[Scene, int], Sequence[Segment]]
-    tokens: tuple[str, ...] = ("image_token_id", "image_token_index")
-
-    def __call__(self, scene: Scene, count: int) -> Tokens:
-        """The layout."""
-        ids = scene.inputs["input_ids"]
-        places = ids == self._token(scene)
-        if (places != places[:1]).any():
-            raise GeometryError(
-                "the prompts of the batch have their images in different places: run each by itself"
-            )
-        at = places[0].nonzero()[:, 0]
-        images = JoinedTokens.of(self.images(scene, len(at)))
-        if images.count != len(at):
-            raise GeometryError(
-                f"the prompt has {len(at)} placeholders, the images make {images.count} tokens"
-            )
-        return ending(self._woven(scene, images, at, max(count, scene.call.shape[3])), count)
-
-    def _token(self, scene: Scene) -> int:
-        """The id of placeholders, where the model has it."""
-        homes = (scene.config, getattr(scene.owner, "vocabulary_mapping", None))
-        told = (getattr(home, name, None) for home in homes for name in self.tokens)
-        return next(int(token) for token in told if token is not None)
-
-    def _woven(self, scene: Scene, images: JoinedTokens, at: Tensor, whole: int) -> Tokens:
-        """Text, what was generated, and images, in the order of the sequence."""
-        length = scene.inputs["input_ids"].shape[1]
-        new = tuple(f"generated {i + 1}" for i in range(whole - length))
-        segments = [Segment("text", Words()(scene, length))]
-        if new:
-            segments.append(Segment("", Tokens(len(new), prefix=new)))
-        base = JoinedTokens.of([*segments, *images.segments])
-        order = torch.arange(whole)
-        order[at] = whole + torch.arange(len(at))
-        return selected(base, order)
 
 
 def text_length(scene: Scene) -> int:

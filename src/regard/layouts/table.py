@@ -7,17 +7,21 @@ outermost module that has a fitting rule decides; parts with a config of their o
 tower of a language model, the backbone of a detector) are found under their own name.
 """
 
+from regard.layouts.any_resolution import any_resolution
 from regard.layouts.grids import By, Measured, Named, PixelsAsWords, Pooled, QueriesFirst, Raster
 from regard.layouts.images import (
     MergeBlocks,
     Packed,
-    any_resolution,
     broken_rows,
+    frames,
+    halved_frames,
     maps,
+    mean_and_maps,
     pictures,
 )
 from regard.layouts.keypoints import Keypoints
 from regard.layouts.libraries import LIBRARIES
+from regard.layouts.placeholders import Placeholders
 from regard.layouts.pyramids import Levels
 from regard.layouts.ragged import (
     OneAfterAnother,
@@ -27,13 +31,14 @@ from regard.layouts.ragged import (
     SpatialShapes,
     Tiles,
     merged_pictures,
+    shaped_pictures,
 )
+from regard.layouts.regions import Regions
 from regard.layouts.scene import Rules
 from regard.layouts.sequences import (
     Kept,
     Part,
     Parts,
-    Placeholders,
     TextAndDrawnPatches,
     TextAndUnclaimedPatches,
     Turns,
@@ -44,7 +49,9 @@ from regard.layouts.sequences import (
 )
 from regard.layouts.video import (
     CLS_FRAME,
+    AllFrames,
     ContextAndTargets,
+    FramesInTurn,
     PerFrame,
     Temporal,
     TimeFastest,
@@ -69,7 +76,7 @@ QUERIES = Named("query")
 GROUPS = Named("group")
 POOLED: Rules = {"head": (Named("probe"), PATCHES), "*": PATCHES}
 TEXT = {"text_model": WORDS}
-PACKED: Rules = {"language_model": Placeholders(Packed())}
+PACKED: Rules = {"language_model": Placeholders(Packed(), Packed())}
 PROMPT: Rules = {"language_model": Placeholders(pictures)}
 MATCHER: Rules = {"*.cross_attention": (Keypoints(), Keypoints(other=True)), "*": Keypoints()}
 WORDS_CLS = Parts((Part("text", WORDS, text_length), Part("image", CLS)))
@@ -111,6 +118,7 @@ QUERIES_WORDS = Parts(
     (Part("", QUERIES, lambda s: int(s.setting("num_query_tokens"))), Part("text", WORDS))
 )
 CLS_WORDS = Parts((Part("image", CLS, patches(1)), Part("text", WORDS)))
+REGIONS, UNPLACED_REGIONS = Regions(), Named("region")
 CLS_CLS_WORDS = Parts((Part("", Named("cls"), lambda _: 1), *CLS_WORDS.parts))
 
 TABLE: dict[str, Rules] = {
@@ -177,6 +185,11 @@ TABLE: dict[str, Rules] = {
     "eomt_dinov3": {"*": QueriesFirst()},
     "flava": {"image_model": CLS, "text_model": WORDS, "multimodal_model": CLS_CLS_WORDS},
     "flava_image_model": {"*": CLS},
+    "florence2": {
+        "language_model.decoder.*.encoder_attn": (WORDS, Placeholders(mean_and_maps)),
+        "language_model.decoder": WORDS,
+        "language_model": Placeholders(mean_and_maps),
+    },
     "florence_vision": {"*.window_attn": StageWindows(), "*.channel_attn": Named("channel")},
     "fuyu": {"language_model": Placeholders(broken_rows)},
     "gemma3": PROMPT,
@@ -210,6 +223,12 @@ TABLE: dict[str, Rules] = {
         "language_model": WORDS,
     },
     "instructblip_vision_model": {"*": CLS},
+    "instructblipvideo": {
+        "*qformer.*.crossattention": (QUERIES, PerFrame(CLS)),
+        "*qformer": QUERIES_WORDS,
+        "language_model": WORDS,
+    },
+    "instructblipvideo_vision_model": {"*": PerFrame(CLS)},
     "internvl": PROMPT,
     "internvl_vision": {"*": CLS},
     "janus_vision_model": {"*": PATCHES},
@@ -218,12 +237,25 @@ TABLE: dict[str, Rules] = {
     "layoutlm": {"*": WORDS},
     "layoutlmv3": {"*": WORDS_CLS},
     "levit": {"*": Measured()},
+    "lfm2_vl": {"language_model": Placeholders(shaped_pictures)},
     "lightglue": MATCHER,
     "lilt": {"*": WORDS},
     "llava": PROMPT,
     "llava_next": {"language_model": Placeholders(any_resolution)},
+    "llava_next_video": {"language_model": Placeholders(any_resolution, frames)},
+    "llava_onevision": {"language_model": Placeholders(any_resolution, halved_frames)},
     "lw_detr": DEFORMABLE,
     "lw_detr_vit": {"*": WindowsWithClass("num_windows_side")},
+    "lxmert": {
+        "encoder.layer": WORDS,
+        "encoder.r_layers": REGIONS,
+        "encoder.x_layers.*.visual_attention": (
+            Turns(WORDS, REGIONS, "step"),
+            Turns(REGIONS, WORDS, "step"),
+        ),
+        "encoder.x_layers.*.lang_self_att": WORDS,
+        "encoder.x_layers.*.visn_self_att": REGIONS,
+    },
     "mask2former": MASKS,
     "maskformer": MASKS,
     "maskformer-swin": {"*": ShiftedWindows()},
@@ -315,12 +347,23 @@ TABLE: dict[str, Rules] = {
         ),
     },
     "tipsv2_vision_model": {"*": CLS},
+    "tvp": {
+        "encoder": Parts(
+            (
+                Part("", Named("prompt"), lambda _: 10),
+                Part("text", WORDS, text_length),
+                Part("frames", AllFrames(MAP)),
+            )
+        )
+    },
     "udop": {
         "encoder": TextAndUnclaimedPatches(),
         "decoder.*.EncDecAttention": (WORDS, TextAndUnclaimedPatches()),
         "decoder": WORDS,
     },
+    "video_llava": {"language_model": Placeholders(pictures, frames)},
     "videomae": {"*": Tubelets()},
+    "videomt": {"layers": FramesInTurn()},
     "videoprism_vision_model": {"spatial_layers": PerFrame(PATCHES), "temporal_layers": Temporal()},
     "vilt": {"*": TextAndDrawnPatches()},
     "vipllava": PROMPT,
@@ -328,6 +371,9 @@ TABLE: dict[str, Rules] = {
         "decoder.*.crossattention": (WORDS, CLS),
         "decoder.*.encoder_attn": (WORDS, Measured(("cls",))),
         "decoder": WORDS,
+    },
+    "visual_bert": {
+        "encoder": Parts((Part("text", WORDS, text_length), Part("", UNPLACED_REGIONS)))
     },
     "vit": {"*": CLS},
     "vit_mae": {"*decoder": CLS, "*": Kept()},

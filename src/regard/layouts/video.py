@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regard.layouts.grids import Raster
+from regard.layouts.grids import QueriesFirst, Raster, measured
 from regard.layouts.scene import Recipe, Scene, grid
 from regard.layouts.windows import parted, selected
 from regard.tokens import Tokens
@@ -47,8 +47,63 @@ class Temporal:
 
 
 @dataclass(frozen=True)
+class TemporalMaps:
+    """The same for the places of a feature map, whose stride is measured by their number.
+
+    Attributes:
+        time_axis: Axis of the input along which frames follow each other.
+    """
+
+    time_axis: int = -4
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        places = scene.call.shape[0] // scene.pixels_shape[0]
+        base = JoinedTokens.of(
+            Segment(f"frame {i}", measured(scene.view(picture=i), places), i)
+            for i in range(scene.pixels_shape[self.time_axis])
+        )
+        return parted(base, torch.arange(base.count).reshape(-1, places).T)
+
+
+@dataclass(frozen=True)
 class PerFrame:
     """Each frame attends by itself: the batch holds frames.
+
+    Attributes:
+        frame: The layout of one.
+        time_axis: Axis of the input along which frames follow each other.
+    """
+
+    frame: Recipe
+    time_axis: int = -4
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        frames = scene.pixels_shape[self.time_axis]
+        return each_picture(self.frame, scene, count, frames, "frame {}")
+
+
+@dataclass(frozen=True)
+class FramesInTurn:
+    """VideoMT: the first layers see frames along the batch, the last ones one frame a step.
+
+    These look with object queries, which go on from frame to frame.
+    """
+
+    def __call__(self, scene: Scene, count: int) -> Tokens:
+        """The layout."""
+        first = int(scene.setting("num_hidden_layers")) - int(scene.setting("num_blocks"))
+        if scene.numbers[0] < first:
+            return PerFrame(Raster(("cls",), more="register"))(scene, count)
+        frame = scene.call.axes["step"] % scene.frames
+        tokens = QueriesFirst()(scene.of_picture(frame), count)
+        return JoinedTokens.of([Segment(f"frame {frame}", tokens, frame)])
+
+
+@dataclass(frozen=True)
+class AllFrames:
+    """One map for all frames, of which its cells are the mean.
 
     Attributes:
         frame: The layout of one.
@@ -58,7 +113,8 @@ class PerFrame:
 
     def __call__(self, scene: Scene, count: int) -> Tokens:
         """The layout."""
-        return each_picture(self.frame, scene, count, scene.frames, "frame {}")
+        cells = self.frame(scene.of_picture(0), count)
+        return JoinedTokens.of([Segment("frames", cells, 0, scene.frames)])
 
 
 @dataclass(frozen=True)
