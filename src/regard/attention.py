@@ -10,6 +10,7 @@ Shapes are always (batch, heads, queries, keys).
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -34,6 +35,8 @@ CACHE_BYTES = 4 * 2**20
 
 UNKNOWN = Tokens(1)
 """Stands for "as many tokens as the shape says, known by index only"."""
+
+_by_index = lru_cache(256)(Tokens)
 
 
 @dataclass(eq=False, kw_only=True, repr=False)
@@ -66,9 +69,9 @@ class Attention(ABC):
 
     def __post_init__(self) -> None:
         if self.queries is UNKNOWN:
-            self.queries = Tokens(self.shape[2])
+            self.queries = _by_index(self.shape[2])
         if self.keys is UNKNOWN:
-            self.keys = Tokens(self.shape[3])
+            self.keys = _by_index(self.shape[3])
 
     @property
     @abstractmethod
@@ -170,7 +173,8 @@ class Attention(ABC):
     ) -> Tensor:
         """Weights averaged over heads: (batch, queries, keys), float32."""
         blocks = self.tiles(queries, heads, masked=masked)
-        return torch.cat([weights.float().mean(1) for _, weights in blocks], dim=1)
+        means = [weights.float().mean(1) for _, weights in blocks]
+        return means[0] if len(means) == 1 else torch.cat(means, dim=1)
 
     def received(
         self, queries: Selection = None, heads: Selection = None, *, masked: bool = True
@@ -220,7 +224,8 @@ class Attention(ABC):
 
     def _part(self, queries: Selection, heads: Selection) -> Part:
         rows = indices(queries, self.shape[2], f"layer {self.layer!r}: query")
-        return Part(rows, indices(heads, self.shape[1], f"layer {self.layer!r}: head"))
+        chosen = indices(heads, self.shape[1], f"layer {self.layer!r}: head")
+        return Part(_cut(rows, self.shape[2]), _cut(chosen, self.shape[1]))
 
 
 @dataclass(eq=False, kw_only=True, repr=False)
@@ -330,6 +335,12 @@ def indices(selection: Selection, count: int, what: str) -> Tensor | None:
             f"{what} {int(wrong[0])} does not exist; there are {count} (0..{count - 1})"
         )
     return chosen % count
+
+
+def _cut(chosen: Tensor | None, count: int) -> Tensor | None:
+    """None where all are chosen in order: what is not copied is computed as the model did it."""
+    whole = chosen is None or torch.equal(chosen, torch.arange(count))
+    return None if whole else chosen
 
 
 def _integers(selection: int | Sequence[int] | Tensor, count: int, what: str) -> Tensor:

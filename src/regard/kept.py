@@ -1,6 +1,7 @@
 """A tensor that a recording keeps by reference, with proof that nobody has written to it since."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from regard.errors import StaleRecord
 
 def compact_view(tensor: Tensor) -> Tensor:
     """The tensor with every expanded (stride 0) axis cut to length 1: the same numbers, once."""
+    if 0 not in tensor.stride():  # nearly always
+        return tensor
     for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
         if size > 1 and stride == 0:
             tensor = tensor.narrow(axis, 0, 1)
@@ -28,8 +31,13 @@ def layout(tensor: Tensor) -> tuple[tuple[int, int], ...]:
     The same for all views of the same numbers in the same order, such as (batch·heads, n, d) and
     (batch, heads, n, d).
     """
+    return _merged(tensor.shape, tensor.stride())
+
+
+@lru_cache(4096)
+def _merged(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     merged: list[tuple[int, int]] = []
-    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+    for size, stride in zip(shape, strides, strict=True):
         if size == 1:
             continue
         if merged and merged[-1][1] == size * stride:
@@ -49,7 +57,10 @@ class Kept:
     it is.
     """
 
-    __slots__ = ("__weakref__", "_axis", "_identity", "_longer", "_shape", "_tensor", "_version")
+    __slots__ = (
+        *("__weakref__", "_axis", "_identity", "_longer", "_memory", "_shape", "_tensor"),
+        "_version",
+    )
 
     def __init__(self, tensor: Tensor) -> None:
         self.replace(tensor)
@@ -60,6 +71,7 @@ class Kept:
     def replace(self, tensor: Tensor) -> None:
         """Hold this tensor instead (the same numbers in a place of their own)."""
         self._tensor = compact_view(tensor.detach())
+        self._memory: int | None = None
         self._identity: tuple[object, ...] | None = None
         self._version = None if tensor.is_inference() else tensor._version
 
@@ -67,7 +79,7 @@ class Kept:
     def extent(self) -> tuple[tuple[object, ...], int, tuple[int, ...], tuple[int, ...]]:
         """Where it lies: memory and type, offset of the first number, shape and strides."""
         t = self._tensor
-        memory = (self.storage_key, t.dtype, self._version)
+        memory = (self._own_storage_key, t.dtype, self._version)
         return memory, int(t.storage_offset()), tuple(t.shape), tuple(t.stride())
 
     def get(self) -> Tensor:
@@ -89,7 +101,9 @@ class Kept:
     @property
     def longest(self) -> "Kept":
         """The kept tensor that holds the memory: this one, or what it leans on."""
-        end = self
+        if self._longer is None:
+            return self
+        end = self._longer
         while end._longer is not None:
             end = end._longer
         step = self
@@ -112,6 +126,7 @@ class Kept:
         if not torch.equal(mine, whole.narrow(axis, 0, mine.shape[axis])):
             return False
         self._longer, self._axis, self._tensor = longer, axis, whole.narrow(axis, 0, 0)
+        self._memory = None
         return True
 
     @property
@@ -125,6 +140,11 @@ class Kept:
         return self._version is None
 
     @property
+    def was_written(self) -> bool:
+        """Whether somebody had written to the tensor in place before it was recorded."""
+        return bool(self._version)
+
+    @property
     def nbytes(self) -> int:
         """Bytes that the distinct numbers take, all those of a tensor that this one leans on."""
         tensor = self.longest._tensor
@@ -133,7 +153,13 @@ class Kept:
     @property
     def storage_key(self) -> int:
         """Identity of the memory that the tensor lies in."""
-        return storage_key(self.longest._tensor)
+        return self.longest._own_storage_key
+
+    @property
+    def _own_storage_key(self) -> int:
+        if self._memory is None:  # few are asked
+            self._memory = storage_key(self._tensor)
+        return self._memory
 
     @property
     def storage_nbytes(self) -> int:
@@ -146,7 +172,7 @@ class Kept:
         end = self.longest
         if end._identity is None:
             t = end._tensor
-            place = (storage_key(t), t.storage_offset(), layout(t))
+            place = (end._own_storage_key, t.storage_offset(), layout(t))
             end._identity = (*place, t.dtype, end._version)
         return end._identity
 

@@ -155,7 +155,7 @@ class Recipe:
         row = next(x for x in "zyxwvutsrqponmlkjihgfedcba" if x not in self.options["equation"])
         kept = [row + "".join(x for x in term if wanted.get(x) is None) for term in (*terms, out)]
         equation = f"{','.join(kept[:-1])}->{kept[-1]}"
-        with (self.autocast or Autocast.now(parts[0].device.type)).restore():
+        with (self.autocast or Autocast.now(parts[0].device)).restore():
             return torch.einsum(equation, *parts)
 
 

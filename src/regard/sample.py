@@ -6,14 +6,13 @@ equal the outputs, here in a few heads, rows and channels of each call.
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from regard.kept import Kept
@@ -56,18 +55,17 @@ class OutputSample:
     @classmethod
     def of(cls, values: Tensor, outputs: Tensor) -> "OutputSample":
         """Sample of (batch, heads or key-value heads, keys, d) and (batch, heads, queries, d)."""
-        count, queries, width = outputs.shape[1:]
-        sizes = (count, queries, width)
-        heads, rows, channels = (
-            spread(n, most) for n, most in zip(sizes, _most.get(), strict=True)
-        )
-        chosen = tuple(range(count)[heads])
-        group = max(1, count // values.shape[1])  # queries may share key-value heads
-        held: Any = heads if group == 1 else [head // group for head in chosen]
-        with torch.no_grad():
-            v = values[:, held, :, channels].clone()
-            o = outputs[:, heads, rows, channels].clone()
-        return cls(chosen, tuple(range(queries)[rows]), Kept(v), Kept(o))
+        _, count, queries, width = outputs.shape
+        most_heads, most_rows, most_channels = _most.get()
+        heads, rows = spread(count, most_heads), spread(queries, most_rows)
+        channels = range(max(0, width - most_channels), width)  # side by side: they are read fast
+        if (values.shape[1], values.shape[3]) == (count, width):
+            v = cut(values, (None, heads, None, channels))
+        else:  # queries share key-value heads
+            group = max(1, count // values.shape[1])
+            v = values[:, [head // group for head in heads], :, channels.start :]
+        o = cut(outputs, (None, heads, rows, channels))
+        return cls(tuple(heads), tuple(rows), Kept(v.clone()), Kept(o.clone()))
 
     @property
     def kept(self) -> list[Kept]:
@@ -84,7 +82,18 @@ class OutputSample:
 
 
 @cache
-def spread(count: int, most: int) -> slice:
-    """At most so many of an axis, evenly spread and with its last one: a slice copies fast."""
+def spread(count: int, most: int) -> range:
+    """At most so many indices of an axis, evenly spread and with its last one."""
     step = max(1, math.ceil((count - 1) / max(1, most - 1)))
-    return slice((count - 1) % step, None, step)
+    return range((count - 1) % step, count, step)
+
+
+def cut(tensor: Tensor, taken: Sequence[range | None]) -> Tensor:
+    """View of some indices of each axis, None for all: one call, where slices take one each."""
+    shape, stride, offset = list(tensor.shape), list(tensor.stride()), tensor.storage_offset()
+    for axis, indices in enumerate(taken):
+        if indices is not None:
+            shape[axis] = len(indices)
+            offset += indices.start * stride[axis]
+            stride[axis] *= indices.step
+    return tensor.as_strided(shape, stride, offset)

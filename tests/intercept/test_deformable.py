@@ -1,6 +1,7 @@
 """Deformable attention of every family that has it, and of the forms in official codes."""
 
 import copy
+import importlib
 import sys
 import threading
 from functools import cache
@@ -354,3 +355,27 @@ def test_places_name_functions_and_nothing_else() -> None:
         ("Kernel", "apply"),
         ("BrokenKernel", "apply"),
     }
+
+
+UNMARKED = "def sample(value): ...\n\n\nclass Layer(nn.Module): ...\n"
+MARKED = "def sample(value, sampling_locations, attention_weights): ...\n"
+
+
+def test_places_in_a_file_that_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found in a file is looked for again where a name is new or the file is reloaded."""
+    path = tmp_path / "changing_file.py"
+    path.write_text("from torch import nn\n" + UNMARKED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    file = importlib.import_module("changing_file")
+    try:
+        assert not list(places([file.Layer()]))
+        exec(MARKED.replace("sample", "other"), vars(file))
+        assert [place.name for place in places([file.Layer()])] == ["other"]
+        path.write_text(
+            "from torch import nn\n" + UNMARKED.replace("def sample", "def plain") + MARKED
+        )
+        file = importlib.reload(file)
+        assert {place.name for place in places([file.Layer()])} == {"other", "sample"}
+    finally:
+        del sys.modules["changing_file"]

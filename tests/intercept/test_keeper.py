@@ -13,6 +13,7 @@ from recorded import only, random
 from regard.attention import DotProductAttention
 from regard.errors import StaleRecord
 from regard.intercept.keeper import Keeper, writer
+from regard.kept import storage_key
 
 sdpa = F.scaled_dot_product_attention
 
@@ -165,6 +166,18 @@ def test_a_mask_changed_between_layers() -> None:
         run(x, mask)
     assert torch.equal(recording[0].blocked()[0, 0], ~torch.eye(4, dtype=torch.bool))
     assert torch.equal(recording[1].blocked()[0, 0], torch.eye(4, dtype=torch.bool))
+
+
+def test_what_comes_to_lie_where_a_parameter_was_is_not_the_models() -> None:
+    """Parameters of offloaded models come and go while the model runs."""
+    model = nn.Linear(8, 8, bias=False)
+    keeper = Keeper([model])
+    assert keeper.is_owned(model.weight[2:])
+    key = storage_key(model.weight)
+    model.weight = nn.Parameter(torch.ones(8, 8))
+    tensor = next(t for t in (torch.zeros(8, 8) for _ in range(1000)) if storage_key(t) == key)
+    assert not keeper.is_owned(tensor)
+    assert keeper.keep(tensor).get().data_ptr() == tensor.data_ptr()
 
 
 def test_q_and_k_do_not_keep_a_fused_projection_alive() -> None:

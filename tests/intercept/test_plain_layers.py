@@ -1,8 +1,9 @@
-"""Layers of torch without attention are not followed: that is most of what following costs."""
+"""Plain layers of torch and activations are not followed: that is most of what it would cost."""
 
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 
 import regard
 from regard.errors import NothingRecorded
@@ -17,13 +18,14 @@ class Projection(nn.Linear):
 
 
 def test_plain_layers_get_no_hooks() -> None:
-    model = nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.MultiheadAttention(8, 2))
+    layers = (nn.Linear(8, 8), nn.LayerNorm(8), nn.MultiheadAttention(8, 2), ACT2FN["gelu"])
+    model = nn.Sequential(*layers)
     hooked = []
     x = torch.randn(5, 1, 8)
     with regard.record(model) as recording:
         hooked = [path for path, module in model.named_modules() if module._forward_hooks]
         y = model[1](model[0](x))
-        model[2](y, y, y)
+        model[3](model[2](y, y, y)[0])
     assert hooked == ["", "2", "2.out_proj"]  # out_proj is of a class derived from Linear
     assert [call.layer for call in recording] == ["2"]
 

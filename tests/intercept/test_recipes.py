@@ -34,14 +34,14 @@ from regard.recipe import Recipe
 WINDOWS = {"image_size": 64, "embed_dim": 16, "depths": [2, 2], "num_heads": [4, 4]}
 
 
-def sam(implementation: str) -> Any:
+def sam(implementation: str, window: int = 5) -> Any:
     config = SamVisionConfig(
         hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
         image_size=128,
         patch_size=8,
-        window_size=5,
+        window_size=window,
         global_attn_indexes=[1],
         mlp_dim=32,
         output_channels=8,
@@ -173,6 +173,15 @@ def test_sam_keeps_no_fused_projection_alive(implementation: str) -> None:
     with torch.no_grad(), regard.record(model, keep="qk") as calls:
         model(random(1, 3, 128, 128))
     assert kept_alive(calls) <= 1.01 * calls.nbytes
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_what_a_bias_is_made_of_counts_once(implementation: str) -> None:
+    """49 keys are more than q and k of 16 channels, and less than these with q twice more."""
+    model = sam(implementation, window=7).eval()
+    with torch.no_grad(), regard.record(model) as calls:
+        model(random(1, 3, 128, 128))
+    assert [call.kind for call in calls] == ["dot_product", "dot_product"]
 
 
 @pytest.mark.slow

@@ -430,7 +430,7 @@ def test_keep_auto_counts_a_shared_mask_once() -> None:
     assert recording.nbytes == mask.nbytes + 6 * heads.nbytes
 
 
-@pytest.mark.parametrize("where", ["_scores", "_record", "add", "keep", "before_write"])
+@pytest.mark.parametrize("where", ["_understood", "_record", "add", "keep", "before_write"])
 def test_a_failure_of_ours_never_reaches_the_model(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -441,7 +441,7 @@ def test_a_failure_of_ours_never_reaches_the_model(
         raise RuntimeError("a bug of ours")
 
     owner = {
-        "_scores": FusedAttention,
+        "_understood": FusedAttention,
         "_record": FusedAttention,
         "add": Recorder,
         "keep": Keeper,
@@ -498,6 +498,21 @@ def test_each_reduces_calls_without_keeping_them() -> None:
     assert len(streamed) == 0
     assert len(means) == 2
     assert all(torch.equal(a, b.mean()) for a, b in zip(means, kept, strict=True))
+
+
+def test_what_each_computes_is_no_attention_of_the_model() -> None:
+    """It mixes values by weights, as attention does; the mode of the recording is on meanwhile."""
+    model, layers = Tower().eval(), []
+
+    def mixed(call: regard.Attention) -> bool:
+        layers.append(call.layer)
+        _ = call.weights() @ torch.randn(call.shape[0], call.shape[1], call.shape[3], 3)
+        return True
+
+    with torch.no_grad(), regard.record(model, each=mixed) as recording:
+        model(X)
+    assert layers == recording.layers == ["blocks.0.attn", "blocks.1.attn"]
+    assert len(recording) == 2
 
 
 def test_each_chooses_calls() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regard.intercept.heads import Arrangement
+from regard.intercept.heads import Arrangement, inner_axes
 from regard.intercept.stack import HEAD_COUNTS, ModuleStack
 
 
@@ -72,3 +72,16 @@ def test_heads_among_leading_axes(
 def test_of_two_axes_with_the_head_count_the_second_is_the_head_axis() -> None:
     assert Arrangement.of((3, 3), 3).order == (0, 1)
     assert Arrangement.of((3, 3, 3), 3).order == (0, 2, 1)
+
+
+def test_of_several_axes_with_the_head_count_the_one_cut_out_of_channels_is_the_head_axis() -> None:
+    """As many windows as heads, as in the second stage of a small MaxViT."""
+    tokens = torch.zeros(2, 4, 9, 4 * 8)  # images, windows, tokens, channels
+    q = tokens.reshape(2, 4, 9, 4, 8).transpose(2, 3)  # images, windows, heads, tokens
+    inner = inner_axes(q.stride()[:-2], q.stride(-2))
+    assert inner == (2,)
+    assert Arrangement.of(q.shape[:-2], 4, inner).order == (0, 1, 2)
+    assert inner_axes(q.contiguous().stride()[:-2], 8) == ()
+    by_time = torch.zeros(9, 4, 4, 8).permute(1, 2, 0, 3)  # batch, heads, tokens
+    inner = inner_axes(by_time.stride()[:-2], by_time.stride(-2))
+    assert Arrangement.of(by_time.shape[:-2], 4, inner).order == (0, 1)

@@ -26,6 +26,9 @@ EXACT = 5e-6
 SAME = 1e-6
 """The kept weights of a softmax and the same softmax of a part of its rows: float32 rounding."""
 
+FEW_ROWS = 1e-5
+"""Relative. A product of a few rows adds up in another order; large scores show it."""
+
 NAMES = (
     *("vit", "vit eager", "beit", "dinov3_vit", "siglip", "swin", "swinv2", "segformer", "pvt"),
     *("cvt", "levit", "mobilevit", "detr", "conditional_detr", "mask2former", "maskformer"),
@@ -83,16 +86,23 @@ def test_the_program_gives_the_weights_that_the_model_used(name: str) -> None:
 
 
 @every_name
+def test_all_rows_and_heads_by_index_are_the_whole_bit_by_bit(name: str) -> None:
+    for call in recorded(name, "qk"):
+        by_index = call.weights(range(call.shape[2]), slice(None))
+        assert torch.equal(by_index, call.weights())
+
+
+@every_name
 def test_some_rows_and_heads_are_cut_from_all(name: str) -> None:
     for call in recorded(name, "qk"):
         rows = [0, call.shape[2] // 2, -1]
         heads = [call.shape[1] - 1, 0]
         whole = call.weights()[:, heads][:, :, rows]
-        torch.testing.assert_close(call.weights(rows, heads), whole, rtol=0, atol=SAME)
+        torch.testing.assert_close(call.weights(rows, heads), whole, rtol=FEW_ROWS, atol=SAME)
         if isinstance(call, DotProductAttention):
             free = call.weights(masked=False)[:, heads][:, :, rows]
             torch.testing.assert_close(
-                call.weights(rows, heads, masked=False), free, rtol=0, atol=SAME
+                call.weights(rows, heads, masked=False), free, rtol=FEW_ROWS, atol=SAME
             )
             assert torch.equal(call.blocked(rows, heads), call.blocked()[:, heads][:, :, rows])
 

@@ -13,12 +13,13 @@ from typing import Any
 from torch import Tensor
 
 from regard.intercept.stack import Frame
+from regard.kept import Kept
 
 Shape = tuple[int, int, int, int]
 CHANNELS = "its weights are between channels, not between places"
 
 
-def are_channels(frame: Frame, shape: Shape, q: Tensor) -> bool:
+def are_channels(frame: Frame, shape: Shape, q: Kept) -> bool:
     """Whether rows and keys of a q·k product are channels.
 
     Args:
@@ -33,7 +34,8 @@ def are_channels(frame: Frame, shape: Shape, q: Tensor) -> bool:
             if tokens not in (rows, keys):
                 return True
             if x is not None and x.dim() == 3:  # as many channels as tokens: memory tells
-                return q.stride(-2) < q.stride(-1)
+                memory = q.get()
+                return memory.stride(-2) < memory.stride(-1)
     return False
 
 

@@ -9,9 +9,11 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +23,14 @@ from regard.deformable import DeformableAttention
 from regard.intercept.listening import Listener, Place, listening
 from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import SoftmaxAttention
-from regard.intercept.stack import PLAIN_LAYERS, must_not_record
+from regard.intercept.stack import must_not_record
 from regard.sample import OutputSample
 
 MARKS = {"sampling_locations", "attention_weights"}
 FUNCTIONS = {FunctionType, MethodType, staticmethod}
+
+_searched: WeakKeyDictionary[type | ModuleType, "_Found"] = WeakKeyDictionary()
+"""What is in classes and files, which have far more names than all modules of a model."""
 
 
 class DeformableCalls:
@@ -38,7 +43,7 @@ class DeformableCalls:
 
     def listening(self) -> AbstractContextManager[None]:
         """A context in which calls of the model's deformable functions are recorded."""
-        modules = self._recorder.stack.modules.values()
+        modules = self._recorder.stack.followed.values()
         found = self._recorder.guard(lambda: list(places(modules)))
         return listening(found or [], self._listener)
 
@@ -106,24 +111,45 @@ def places(modules: Iterable[nn.Module]) -> Iterator[Place]:
     classes: dict[type, None] = {}
     for module in modules:
         kind = type(module)
-        if kind in PLAIN_LAYERS:
-            continue
         if kind not in classes:
             classes |= dict.fromkeys(kind.__mro__)
         for name in _marked(vars(module)):
             yield Place(module, name)
     own = [cls for cls in classes if not cls.__module__.startswith(("torch.", "builtins"))]
     files = {cls.__module__: sys.modules.get(cls.__module__) for cls in own}
-    for holder in (*own, *(file for file in files.values() if file is not None)):
-        for name in _marked(vars(holder)):
-            yield Place(holder, name)
-    for file in files.values():
-        for kernel in _kernels({} if file is None else vars(file)):
-            yield Place(kernel, "apply")
+    for holder in (*own, *files.values()):
+        if isinstance(holder, (type, ModuleType)):
+            found = _found_in(holder)
+            yield from (Place(holder, name) for name in found.functions)
+            yield from (Place(getattr(holder, name), "apply") for name in found.kernels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Names in a class or a file: functions with the two parameters, and kernels with a `forward`.
+
+    `state` is another one after names came or went, or the file was loaded again.
+    """
+
+    state: tuple[int, int]
+    functions: list[str]
+    kernels: list[str]
+
+
+def _found_in(holder: type | ModuleType) -> _Found:
+    names = vars(holder)
+    state = len(names), id(names.get("__spec__"))
+    found = _searched.get(holder)
+    if found is None or found.state != state or holder.__name__ == "__main__":
+        kernels = _kernels(names) if isinstance(holder, ModuleType) else []
+        _searched[holder] = found = _Found(state, _marked(names), kernels)
+    return found
 
 
 def _marked(names: Mapping[str, Any]) -> list[str]:
     """Names of functions with the two parameters; of many names, so types are asked first."""
+    if FUNCTIONS.isdisjoint(map(type, names.values())):  # nearly all modules
+        return []
     return [n for n, value in names.items() if type(value) in FUNCTIONS and _is_marked(value)]
 
 
@@ -142,9 +168,14 @@ def _takes_marks(code: CodeType) -> bool:
     return MARKS.issubset(names[: code.co_argcount + code.co_kwonlyargcount])
 
 
-def _kernels(names: Mapping[str, Any]) -> set[type[Function]]:
-    classes = {v for v in names.values() if isinstance(v, type) and issubclass(v, Function)}
-    return {kernel for kernel in classes if _is_marked(kernel.forward)}
+def _kernels(names: Mapping[str, Any]) -> list[str]:
+    """Names of autograd functions whose `forward` has the two parameters, one for each."""
+    kernels = {
+        value: name
+        for name, value in names.items()
+        if isinstance(value, type) and issubclass(value, Function)
+    }
+    return [name for kernel, name in kernels.items() if _is_marked(kernel.forward)]
 
 
 def _parameters(place: Place) -> list[str]:

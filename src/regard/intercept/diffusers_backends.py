@@ -20,7 +20,12 @@ from regard.intercept.watched import WatchedPlace
 
 def doorway(recorder: Recorder) -> Doorway:
     """What is done at a call of a backend."""
-    return Doorway(recorder, kernel_call)
+    return Doorway(recorder, _sizes, kernel_call)
+
+
+def _sizes(query: Tensor, *_: Any, **_others: Any) -> tuple[int, int]:
+    queries, heads = query.shape[1:3]
+    return heads, queries
 
 
 def kernel_call(

@@ -68,7 +68,7 @@ class FlexAttention:
             Step("flex", -2, tuple(rule.kept), {"rule": rule}),
             Step("softmax", -2, (), {"dim": -1, "dtype": None}),
         )
-        now = Autocast.now(query.device.type)
+        now = Autocast.now(query.device)
         scores = Scores(keeper.keep(query), keeper.keep(key), steps, now, fused=True)
         return partial(self._record, scores, value)
 

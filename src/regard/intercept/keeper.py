@@ -3,9 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Any
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from torch import Tensor, nn
 
@@ -20,23 +19,32 @@ class Keeper:
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
-        owned = chain.from_iterable(
-            chain(module._parameters.values(), module._buffers.values()) for module in modules
-        )
-        self._owned = {storage_key(tensor) for tensor in owned if tensor is not None}
-        self._by_storage: dict[int, WeakSet[Kept]] = {}
+        self._owners = {  # where a parameter or buffer lies -> those of its module, by name
+            storage_key(tensor): own
+            for module in modules
+            for own in (module._parameters, module._buffers)
+            if own  # most modules have no buffers
+            for tensor in own.values()
+            if tensor is not None
+        }
+        self._by_storage: dict[int, list[ref[Kept]]] = {}
         self._copies: WeakValueDictionary[tuple[object, ...], Kept] = WeakValueDictionary()
 
     def keep(self, tensor: Tensor) -> Kept:
         """The tensor as it is now, whatever happens to its memory later."""
         kept = Kept(tensor)
-        if self.is_owned(tensor):
+        key = kept.storage_key
+        if key in self._owners and self.is_owned(tensor):
             return self._copy_of_owned(kept)
-        if not tensor.is_inference() and tensor._version > 0:
+        if kept.was_written:
             kept.clone()
         else:
-            self._by_storage.setdefault(kept.storage_key, WeakSet()).add(kept)
+            self._by_storage[key] = [*self._living(key), ref(kept)]
         return kept
+
+    def _living(self, storage: int) -> list[ref[Kept]]:
+        """Those in this memory that a recording still holds."""
+        return [held for held in self._by_storage.get(storage, ()) if held() is not None]
 
     def _copy_of_owned(self, kept: Kept) -> Kept:
         """A copy, the same one for every layer that uses this parameter or buffer."""
@@ -48,8 +56,13 @@ class Keeper:
         return copy
 
     def is_owned(self, tensor: Tensor) -> bool:
-        """Whether the tensor lies in a parameter or buffer of the model."""
-        return storage_key(tensor) in self._owned
+        """Whether the tensor lies in a parameter or buffer of the model.
+
+        Those of offloaded models come and go, and other tensors come to lie where they were.
+        """
+        key = storage_key(tensor)
+        own = self._owners.get(key, {})  # nearly always none
+        return any(storage_key(each) == key for each in own.values() if each is not None)
 
     def is_weight(self, tensor: Tensor) -> bool:
         """Whether the tensor is a parameter, of whatever model, or a buffer of this one."""
@@ -62,7 +75,7 @@ class Keeper:
         the next layer, which takes as long as the copy.
         """
         needed: dict[int, int] = {}
-        for kept in {kept.identity: kept for kept in group}.values():
+        for kept in distinct(group):
             needed[kept.storage_key] = needed.get(kept.storage_key, 0) + kept.nbytes
         clone_together(
             [kept for kept in group if 3 * needed[kept.storage_key] <= 2 * kept.storage_nbytes]
@@ -72,7 +85,15 @@ class Keeper:
         """Copy what is kept of these tensors' memory, which is about to be overwritten."""
         for tensor in tensors:
             if self._by_storage:
-                clone_together(self._by_storage.pop(storage_key(tensor), ()))
+                written = self._by_storage.pop(storage_key(tensor), ())
+                clone_together(kept for held in written if (kept := held()) is not None)
+
+
+def distinct(group: Sequence[Kept]) -> Iterable[Kept]:
+    """One record of each of the tensors; those in memories of their own need no closer look."""
+    if len({kept.storage_key for kept in group}) == len(group):
+        return group
+    return {kept.identity: kept for kept in group}.values()
 
 
 Written = Callable[[Sequence[Any], Mapping[str, Any]], list[Tensor]]

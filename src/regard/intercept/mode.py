@@ -37,6 +37,7 @@ class Interceptor(TorchFunctionMode):
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
+        self._recorder = recorder
         self._keeper = recorder.keeper
         self._guard = recorder.guard
         self._recipes = recorder.recipes
@@ -74,7 +75,7 @@ class Interceptor(TorchFunctionMode):
         kwargs = kwargs or {}
         if _is_compiling():
             return func(*args, **kwargs)
-        if must_not_record():
+        if self._recorder.is_paused or must_not_record():
             return func(*args, **kwargs)
         if kwargs.get("out") is not None:
             self._guard(self._before_out, tensors_in(kwargs["out"]))
@@ -97,6 +98,8 @@ class Interceptor(TorchFunctionMode):
     ) -> Any:
         """The result of a call; how it was made is noted where that could be worth keeping."""
         recipes = self._recipes
+        if self._recorder.is_paused:
+            return out
         if func in recipes.watched and not recipes.ignores(args, out) and not must_not_record():
             self._guard(recipes.observe, func, args, kwargs, out, traced)
         return out

@@ -70,7 +70,7 @@ class KernelCall:
         steps += self._masks(keep)
         sinks = () if self.sinks is None else (keep(self.sinks.reshape(-1, 1, 1)),)
         steps.append(Step("softmax", -2, sinks, {"dim": -1, "dtype": None}))
-        now = Autocast.now(self.query.device.type)
+        now = Autocast.now(self.query.device)
         return Scores(keep(self.query), keep(self.key), tuple(steps), now, fused=True)
 
     def _masks(self, keep: Callable[[Tensor], Any]) -> list[Step]:
@@ -127,33 +127,42 @@ def heads_first(result: Tensor) -> Tensor:
 
 
 class Doorway:
-    """A place of another library through which its kernels are called, watched in one thread."""
+    """A place of another library through which its kernels are called, watched in one thread.
+
+    Args:
+        recorder: The open recording.
+        sizes: Numbers of heads and queries of a call, told from its arguments; None for a call
+            that cannot be followed. Asked at every call, so it should be quick.
+        understand: The library's arguments as a `KernelCall`.
+    """
 
     def __init__(
         self,
         recorder: Recorder,
-        understand: Callable[..., KernelCall | None],
+        sizes: Callable[..., tuple[int, int] | None],
+        understand: Callable[..., KernelCall],
     ) -> None:
         self._recorder = recorder
-        self._understand = understand  # the library's arguments as a KernelCall
+        self._sizes = sizes
+        self._understand = understand
 
     def call(self, kernel: Kernel, *args: Any, **kwargs: Any) -> Any:
         """Run the kernel; record it if nothing inside it was seen."""
         recorder = self._recorder
         if torch.compiler.is_compiling() or must_not_record():
             return kernel(*args, **kwargs)
-        asked = recorder.guard(partial(self._understand, *args, **kwargs))
-        if asked is None:
+        sizes = recorder.guard(partial(self._sizes, *args, **kwargs))
+        if sizes is None:
             return kernel(*args, **kwargs)
         frame, seen = recorder.stack.top, recorder.seen
         before = frame.heads, frame.queries
-        frame.heads, frame.queries = asked.query.shape[1:3]
+        frame.heads, frame.queries = sizes
         try:
             out = kernel(*args, **kwargs)
         finally:
             frame.heads, frame.queries = before
         if recorder.seen == seen and recorder.wants():
-            recorder.guard(self._record, asked, out)
+            recorder.guard(lambda: self._record(self._understand(*args, **kwargs), out))
         return out
 
     def _record(self, asked: KernelCall, out: Any) -> None:

@@ -233,7 +233,7 @@ class Recipes:
             return None
         equation = f"{''.join(c.a_labels)},{''.join(c.b_labels)}->{''.join(c.out_labels)}"
         inputs = (self._keeper.keep(c.a), self._keeper.keep(c.b))
-        now = Autocast.now(out.device.type)
+        now = Autocast.now(out.device)
         return Recipe("einsum", inputs, tuple(out.shape), out.dtype, {"equation": equation}, now)
 
     def _continued(

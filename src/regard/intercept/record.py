@@ -73,7 +73,7 @@ def record(
     stack.attach()
     try:
         with (
-            watching(stack.modules, recording.noted),
+            watching(stack.followed, recording.noted),
             compiled_runs_eagerly(),
             deformable.listening(),
             libraries_watched(recorder),

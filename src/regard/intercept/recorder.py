@@ -1,7 +1,7 @@
 """Where every mechanism hands in what it caught, and what of it is kept."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -12,7 +12,7 @@ from regard.backward import Backward
 from regard.intercept.channels import CHANNELS, are_channels
 from regard.intercept.gradients import DROPOUT, NOT_FOLLOWED, watch
 from regard.intercept.growth import Growth
-from regard.intercept.keeper import Keeper
+from regard.intercept.keeper import Keeper, distinct
 from regard.intercept.recipes import Recipes
 from regard.intercept.stack import Frame, ModuleStack
 from regard.intercept.stitcher import Extent, Group
@@ -43,6 +43,7 @@ class Recorder:
         gradients: Whether to keep also what the gradients of the weights are computed from.
         each: Asked about every call whether to keep it; None keeps all.
         failure: The first error that `each` raised.
+        is_paused: Whether `each` is being asked, so that nothing is looked at.
         missed: (path, reason) of what looked like attention and could not be recorded.
         found: Paths in which attention was found, wanted or not.
         seen: How often attention was found.
@@ -56,12 +57,13 @@ class Recorder:
     gradients: bool = False
     each: Callable[[Attention], bool | None] | None = None
     failure: Exception | None = None
+    is_paused: bool = False
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
     seen: int = 0
     growth: Growth = field(default_factory=Growth)
     recipes: Recipes = field(init=False)
-    _paid: set[tuple[object, ...]] = field(default_factory=set)
+    _paid: set[int] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,15 +112,16 @@ class Recorder:
         if 0 in shape:
             self.miss(f"{NOTHING_TO_WEIGH}: {shape[2]} queries, {shape[3]} keys")
             return None
-        channels = scores is not None and are_channels(self.stack.top, shape, scores.q.get())
+        channels = scores is not None and are_channels(self.stack.top, shape, scores.q)
         notes = (*notes, CHANNELS) if channels else notes
         call: Attention
         frame = self.stack.top
         grows = self.growth.follow((frame.path, frame.made), scores, sample)
         place = None if scores is None else (Extent.of(scores.q), Extent.of(scores.k))
-        if scores is not None and self._program_is_kept(scores, shape, grows):
-            self.keeper.settle(scores.kept)
-            self._paid |= {kept.identity for kept in scores.kept}
+        needed = [] if scores is None else scores.kept
+        if scores is not None and self._program_is_kept(scores, needed, shape, grows):
+            self.keeper.settle(needed)
+            self._paid.update(kept.storage_key for kept in needed)
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
@@ -175,11 +178,14 @@ class Recorder:
         """What `each` says; its errors must not reach the model, and end the recording later."""
         if self.each is None:
             return True
+        self.is_paused = True  # what `each` computes of the weights is not the model's
         try:
             return bool(self.failure is None and self.each(call))
         except Exception as error:
             self.failure = error
             return False
+        finally:
+            self.is_paused = False
 
     def watch(
         self, values: Tensor, out: Tensor, arrange: Callable[[Tensor], Tensor], *, dropout: bool
@@ -195,14 +201,15 @@ class Recorder:
         """Say why the running module's attention has no record."""
         self.missed.append((self.stack.top.path, reason))
 
-    def _program_is_kept(self, scores: Scores, shape: Shape, grows: bool) -> bool:
+    def _program_is_kept(
+        self, scores: Scores, needed: Sequence[Kept], shape: Shape, grows: bool
+    ) -> bool:
         if self.keep != "auto":
             return self.keep == "qk"
         if grows:  # all its states will be kept as one
             return True
-        new = {kept.identity: kept.nbytes for kept in scores.kept}
-        cost = sum(size for identity, size in new.items() if identity not in self._paid)
-        return cost < math.prod(shape) * scores.q.dtype.itemsize
+        new = [kept for kept in distinct(needed) if kept.storage_key not in self._paid]
+        return sum(kept.nbytes for kept in new) < math.prod(shape) * scores.q.dtype.itemsize
 
     def _explicit(
         self,

@@ -1,7 +1,7 @@
 """What looked like attention and has no record, and why."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from inspect import signature
 
 from torch import nn
@@ -66,21 +66,23 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
 
 def _silent(recorder: Recorder) -> list[str]:
     """Innermost attention-like modules that ran without attention found in or right around them."""
-    ran = recorder.stack.ran
+    ran, found = recorder.stack.ran, recorder.found
     alike = [path for path, module in ran.items() if _is_like_attention(module)]
-    silent = []
-    for path in alike:
-        inside = [other for other in alike if other != path and _holds(path, other)]
-        around = {other for other in alike if other != path and _holds(other, path)}
-        heard = any(_holds(path, found) for found in recorder.found)
-        heard_around = bool(around & recorder.found)  # a projection named after its attention
-        if not (inside or heard or heard_around):
-            silent.append(path)
-    return silent
+    attending = found.intersection(alike)
+    not_silent = found.union(*map(_holders, found), *map(_holders, alike))
+    return [
+        path
+        for path in alike
+        if path not in not_silent
+        and attending.isdisjoint(_holders(path))  # a projection named after its attention
+    ]
 
 
-def _holds(outer: str, inner: str) -> bool:
-    return not outer or inner == outer or inner.startswith(outer + ".")
+@lru_cache(4096)
+def _holders(path: str) -> frozenset[str]:
+    """Paths of the modules that hold a module, the model's "" among them."""
+    holder = path.rpartition(".")[0]
+    return _holders(holder) | {holder} if path else frozenset()
 
 
 def _is_like_attention(module: nn.Module) -> bool:

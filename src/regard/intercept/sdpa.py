@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.intercept.heads import Arrangement
+from regard.intercept.heads import Arrangement, inner_axes
 from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT
 from regard.sample import OutputSample
 from regard.scores import Autocast, Scores, Step, product_shape
+
+_SOFTMAX = Step("softmax", -2, (), {"dim": -1, "dtype": None})
 
 
 class FusedAttention:
@@ -32,45 +35,48 @@ class FusedAttention:
     ) -> Tensor:
         """Run the model's own call and record it."""
         recorder = self._recorder
-        given = recorder.guard(partial(self._given, *args, **kwargs)) if recorder.wants() else None
-        scores = given and recorder.guard(self._scores, given)  # before anything is written
+        # before anything is written
+        call = recorder.guard(self._understood, args, kwargs) if recorder.wants() else None
         out = func(*args, **kwargs)
-        if given and scores:
-            recorder.guard(self._record, given, scores, out)
+        if call is not None:
+            recorder.guard(self._record, call, out)
         return out
 
-    def _given(self, *args: Any, **kwargs: Any) -> "_Arguments":
+    def _understood(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "_Call | None":
         given = _Arguments(*args, **kwargs)
-        frame = self._recorder.stack.top
-        if frame.heads and frame.queries == 1 and given.query.dim() == 4:
-            given.unpack(frame.heads)
-        return given
-
-    def _scores(self, given: "_Arguments") -> Scores | None:
+        stack = self._recorder.stack
         if given.query.is_nested:
             self._recorder.miss("nested (jagged) tensors have no common number of queries and keys")
             return None
-        keep = self._recorder.keeper.keep
-        steps = [Step("mul", -2, (given.scale,))]
+        frame, heads = stack.top, stack.head_count()
+        if frame.heads and frame.queries == 1 and given.query.dim() == 4:
+            given.unpack(frame.heads)
+        q, k = given.query, given.key
+        leading = q.shape[:-2] if given.grouped else product_shape(q.shape, k.shape)[:-2]
+        inner = _inner_axes(q, len(leading)) if leading.count(heads) > 1 else ()
+        arranged = Arrangement.of(leading, heads, inner)
+        steps = self._steps(given)
+        steps += arranged.steps(-2, -1, (*leading, q.shape[-2], k.shape[-2]))
+        keep, now = self._recorder.keeper.keep, Autocast.now(q.device)
+        return _Call(given, arranged, Scores(keep(q), keep(k), tuple(steps), now, fused=True))
+
+    def _steps(self, given: "_Arguments") -> list[Step]:
+        """From q·kᵀ to the weights, heads as the model has them."""
+        steps = [_scaled(given.scale)]
         if given.mask is not None and given.mask.dtype == torch.bool:
-            steps.append(Step("where", -2, (keep(given.mask), -torch.inf), {"keep": True}))
+            mask = self._recorder.keeper.keep(given.mask)
+            steps.append(Step("where", -2, (mask, -torch.inf), {"keep": True}))
         elif given.mask is not None:
             bias = self._recorder.recipes.keep(given.mask)
             steps.append(Step("add", -2, (bias,), _lowered(given.mask)))
         if given.is_causal:
             steps.append(Step("causal", -2))
-        steps.append(Step("softmax", -2, (), {"dim": -1, "dtype": None}))
-        now = Autocast.now(given.query.device.type)
-        return Scores(keep(given.query), keep(given.key), tuple(steps), now, fused=True)
+        steps.append(_SOFTMAX)
+        return steps
 
-    def _record(self, given: "_Arguments", scores: Scores, out: Tensor) -> None:
-        q, k, v = given.query, given.key, given.value
-        leading = q.shape[:-2] if given.grouped else product_shape(q.shape, k.shape)[:-2]
-        whole = (*leading, q.shape[-2], k.shape[-2])
-        arranged = Arrangement.of(leading, self._recorder.stack.head_count())
-        steps = (*scores.steps, *arranged.steps(-2, -1, whole))
-        scores = Scores(scores.q, scores.k, steps, scores.autocast, fused=True)
-        shape = (arranged.batch, arranged.heads, q.shape[-2], k.shape[-2])
+    def _record(self, call: "_Call", out: Tensor) -> None:
+        given, arranged = call.given, call.arranged
+        q, v = given.query, given.value
         notes = (DROPOUT,) if given.dropout_p else ()
 
         def arrange(result: Tensor) -> Tensor:
@@ -79,8 +85,8 @@ class FusedAttention:
 
         values = v if given.packed else _values(v, out, arranged)
         self._recorder.add(
-            shape=shape,
-            scores=scores,
+            shape=(arranged.batch, arranged.heads, q.shape[-2], given.key.shape[-2]),
+            scores=call.scores,
             weights=None,
             sample=None if notes else OutputSample.of(values, arrange(out)),
             notes=notes,
@@ -88,12 +94,22 @@ class FusedAttention:
         )
 
 
+@lru_cache(256)
+def _scaled(scale: float) -> Step:
+    return Step("mul", -2, (scale,))
+
+
 def _lowered(bias: Tensor) -> dict[str, str]:
     """How autocast rounds a bias on its way into the kernel; it is kept whole, and shared."""
-    now = Autocast.now(bias.device.type)
+    now = Autocast.now(bias.device)
     if not now.enabled or bias.dtype == torch.float64:
         return {}
     return {"dtype": str(now.dtype).removeprefix("torch.")}
+
+
+def _inner_axes(q: Tensor, leading: int) -> tuple[int, ...]:
+    broadcast = [0] * (leading + 2 - q.dim())
+    return inner_axes([*broadcast, *q.stride()[:-2]], q.stride(-2))
 
 
 def _values(v: Tensor, out: Tensor, arranged: Arrangement) -> Tensor:
@@ -140,3 +156,12 @@ class _Arguments:
         if self.mask is not None and self.mask.dim() == 4 and self.mask.shape[1] > 1:
             self.mask = self.mask.reshape(self.mask.shape[0], heads, 1, -1)
         self.grouped = self.packed = True
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call that is understood, before it runs."""
+
+    given: _Arguments
+    arranged: Arrangement
+    scores: Scores

@@ -121,7 +121,7 @@ class SoftmaxAttention:
         self, trace: Trace | None, scores: Tensor, dim: int, dtype: torch.dtype
     ) -> Trace:
         if trace is None or trace.is_weights:
-            now = Autocast.now(scores.device.type)
+            now = Autocast.now(scores.device)
             return Trace(now, axes=(None, dim), query_side=0, is_weights=True, lost=FREE)
         fate = Fate(self._recorder.stack.top.path)
         self.fates.append(fate)
@@ -199,7 +199,7 @@ class SoftmaxAttention:
         if len(inner) > 1:
             q, k = q.flatten(-len(inner)), k.flatten(-len(inner))
         unscaled = self._recorder.recipes.unscaled(c.a) if q.shape == c.a.shape else None
-        trace = Trace(Autocast.now(c.a.device.type), keep(q), keep(k), unscaled=unscaled)
+        trace = Trace(Autocast.now(c.a.device), keep(q), keep(k), unscaled=unscaled)
         made = [*c.batch, *rows, *columns]
         order = [made.index(x) for x in c.out_labels]
         if order != sorted(order):

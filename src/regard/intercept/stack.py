@@ -42,6 +42,10 @@ PLAIN_LAYERS: frozenset[type[nn.Module]] = frozenset(
 The classes themselves, not what is derived from them. A softmax is followed.
 """
 
+# asked twice in each pass of a module
+_graph_task: Callable[[], int] = torch._C._current_graph_task_id
+_thread = threading.get_ident
+
 ATTENTION_NAME = re.compile(r"(attn|attention)(?!\w*output$)|(mh[cs]?a|mla)$", re.IGNORECASE)
 """Names of classes that attend; LxmertAttentionOutput comes after attention and does not."""
 
@@ -75,6 +79,11 @@ class Frame:
     has_left: bool = False
 
 
+def _is_plain(kind: type[nn.Module]) -> bool:
+    """Whether no attention can be in a layer of this class; nor is any in an activation."""
+    return kind in PLAIN_LAYERS or kind.__module__ == "transformers.activations"
+
+
 def _without_wrappers(path: str) -> str:
     """The path without what torch.compile puts into it, so that globs match either way."""
     if "_orig_mod" not in path:
@@ -104,13 +113,14 @@ class ModuleStack:
     def __init__(self, model: nn.Module) -> None:
         self._thread = threading.get_ident()
         self.modules = dict(model.named_modules())
-        self._paths = {
-            id(m): _without_wrappers(path)
-            for path, m in self.modules.items()
-            if (type(m) not in PLAIN_LAYERS or m is model)
-            and not isinstance(m, torch.jit.ScriptModule)
+        compound = {
+            path: m for path, m in self.modules.items() if not _is_plain(type(m)) or m is model
         }
-        self._followed = [m for m in self.modules.values() if id(m) in self._paths]
+        self.sealed = [
+            path for path, m in compound.items() if isinstance(m, torch.jit.ScriptModule)
+        ]
+        self.followed = {path: compound[path] for path in compound if path not in self.sealed}
+        self._paths = {id(m): _without_wrappers(path) for path, m in self.followed.items()}
         self._outside = Frame("", model)
         self._frames: list[Frame] = []
         self._key = RemovableHandle(OrderedDict()).id  # one for the hooks of all modules
@@ -120,9 +130,6 @@ class ModuleStack:
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
         self._runs: dict[str, int] = {}
-        self.sealed = [
-            path for path, m in self.modules.items() if isinstance(m, torch.jit.ScriptModule)
-        ]
 
     def __deepcopy__(self, memo: Any) -> "ModuleStack":
         """Itself: a copy of a model that is being recorded takes the hooks along, to no effect."""
@@ -135,7 +142,7 @@ class ModuleStack:
         would take longer than all else that opening a recording does.
         """
         key = self._key
-        for module in self._followed:
+        for module in self.followed.values():
             module._forward_pre_hooks[key] = self._enter
             module._forward_pre_hooks_with_kwargs[key] = True
             module._forward_hooks[key] = self._leave
@@ -147,7 +154,7 @@ class ModuleStack:
             self.on_leaving(frame)
         self._frames.clear()
         self.on_leaving = _nothing  # which held the recorder
-        for module in self._followed:
+        for module in self.followed.values():
             module._forward_pre_hooks.pop(self._key, None)
             module._forward_pre_hooks_with_kwargs.pop(self._key, None)
             module._forward_hooks.pop(self._key, None)
@@ -238,13 +245,9 @@ class ModuleStack:
 
     def _is_elsewhere(self) -> bool:
         """In another thread, or inside a backward pass that runs a checkpoint again."""
-        in_backward: bool = torch._C._current_graph_task_id() != -1
-        return in_backward or threading.get_ident() != self._thread
+        return _graph_task() != -1 or _thread() != self._thread
 
 
 def must_not_record() -> bool:
     """While a function is transformed, or a checkpoint is run again."""
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._current_graph_task_id() != -1
-    )
+    return torch._C._functorch.peek_interpreter_stack() is not None or _graph_task() != -1

@@ -10,7 +10,7 @@ same strides: that is how they are known. Three cuts occur, told by what was cut
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from regard.attention import Attention
 from regard.kept import Kept
@@ -20,8 +20,7 @@ Cut = Literal["sequences", "queries", "lanes"]
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """Where a tensor lies in memory.
 
     Attributes:

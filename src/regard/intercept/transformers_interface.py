@@ -22,13 +22,16 @@ PAGED = "a paged cache: its keys are gathered inside the kernel"
 def doorway(recorder: Recorder) -> Doorway:
     """What is done at a call through the interface."""
 
-    def understand(module: nn.Module, *args: Any, **kwargs: Any) -> KernelCall | None:
-        if kwargs.get("cache") is not None:
+    def sizes(
+        _module: nn.Module, query: Tensor, *_: Any, cache: Any = None, **_others: Any
+    ) -> tuple[int, int] | None:
+        if cache is not None:
             recorder.miss(PAGED)
             return None
-        return kernel_call(module, *args, **kwargs)
+        heads, queries = query.shape[1:3]
+        return heads, queries
 
-    return Doorway(recorder, understand)
+    return Doorway(recorder, sizes, kernel_call)
 
 
 def kernel_call(

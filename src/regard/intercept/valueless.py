@@ -85,7 +85,7 @@ class ValuelessSoftmaxes:
             q, k = trace.query_axis % n, trace.key_axis % n
             leading = [i for i in range(n) if i not in (q, k)]
             heads = self._recorder.stack.head_count()
-            arranged = Arrangement.of([weights.shape[i] for i in leading], heads)
+            arranged = Arrangement.of(tuple(weights.shape[i] for i in leading), heads)
             steps = arranged.steps(q - n, k - n, weights.shape)
             one.fate.met_values = True
             self._recorder.add(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regard.attention import Attention
 from regard.intercept.contraction import Contraction, Labels, arrange
-from regard.intercept.heads import Arrangement
+from regard.intercept.heads import Arrangement, inner_axes
 from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT, DROPPED
 from regard.intercept.trace import Trace
@@ -103,7 +103,9 @@ class ValueProducts:
     def _record(self, m: "_Meeting", out: Tensor, shaped: Shaped) -> Attention | None:
         trace, n = m.trace, len(m.labels)
         heads = self._recorder.stack.head_count()
-        arranged = Arrangement.of([m.sizes[x] for x in m.leading], heads)
+        leading = tuple(m.sizes[x] for x in m.leading)
+        inner = m.inner if leading.count(heads) > 1 else ()
+        arranged = Arrangement.of(leading, heads, inner)
         q_axis, k_axis = m.labels.index(m.query) - n, m.labels.index(m.key) - n
         scores = None
         if trace.replayable and trace.query_axis == q_axis:
@@ -172,6 +174,13 @@ class _Meeting:
     def leading(self) -> list[str]:
         """The weights' axes other than queries and keys."""
         return [x for x in self.labels if x not in (self.query, self.key)]
+
+    @property
+    def inner(self) -> tuple[int, ...]:
+        """Which of these are inside of the memory of one token's values."""
+        values, labels = self.values
+        strides = dict(zip(labels, values.stride(), strict=True))
+        return inner_axes([strides.get(x, 0) for x in self.leading], strides[self.key])
 
 
 def _with_one_query(
