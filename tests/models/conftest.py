@@ -7,26 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from checkpoints import write_checkpoint
 
 MakeCheckpoint = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that download run with --slow only."""
-    if config.getoption("--slow", default=False):
-        return
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="downloads 90 MB; run with --slow"))
 
 
 @pytest.fixture(scope="session")

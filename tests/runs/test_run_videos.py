@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from dvis_reference import SMALL
 from regard.datasets.rle import decode_mask
 from regard.errors import RegardError, RunError, SelectionError
 from regard.models.dvis_daq.model import DvisDaq
+from regard.models.dvis_daq.story import Keep
 from regard.runs import Run, open_run
 from regard.runs.check import check_run
+from regard.runs.dataset import dataset_run
 from regard.runs.folder import RunFolder
 from regard.runs.job import Job, Source
 from regard.runs.journal import JOURNAL, Unit, latest, read_journal
@@ -72,6 +75,26 @@ def test_a_run_that_was_stopped_ends_with_the_same_bytes(
     outcome = run_dataset(dataset, out)
     assert outcome.done_before == int(video) - 1
     assert contents(out) == contents(made.path)
+
+
+@pytest.mark.parametrize(("keep", "least", "most"), [("all", 0.95, 1.05), ("predicted", 1, 1.3)])
+def test_bytes_are_told_before_the_start(
+    network: DvisDaq,
+    dataset: Path,
+    run_dataset: RunDataset,
+    tmp_path: Path,
+    keep: Keep,
+    least: float,
+    most: float,
+) -> None:
+    """Of predicted rows at most: which are in the result, and how long they live, shows later."""
+    settings = SMALL.updated(short_side_px=128)
+    run = run_dataset(dataset, tmp_path / "run", settings=settings, keep=keep).run
+    written = sum(path.stat().st_size for path in (run.path / "attention_maps").iterdir())
+    job = Job(network=network, settings=settings, keep=keep)
+    _, sources = dataset_run(dataset, None, job, "tiny", tmp_path / "run")
+    told = sum(job.bytes_of(source.open()) for source in sources)
+    assert least <= told / written <= most
 
 
 def _beside(made: Run, folder: Path) -> Path:

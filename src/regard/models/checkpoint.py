@@ -148,31 +148,7 @@ def _read_shards(index: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def read_weight_file(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of one file, on the CPU: ``.safetensors``, or a pickle of plain tensors.
-
-    Training code saves its weights under the name ``model``, beside its own state; then these
-    are taken, and the rest is left.
-
-    Raises:
-        ModelNotFound: There is no such file.
-        CheckpointError: It is damaged, or holds no named tensors.
-        UnsafeCheckpoint: It would have to run code to be read.
-    """
-    if not path.is_file():
-        raise ModelNotFound(f"there is no file {path}; expected the weights of a model")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    state = _unpickle(path)
-    inner = state.get("model")
-    return _plain(path, inner if isinstance(inner, dict) else state)
-
-
 def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
-    return _plain(path, _unpickle(path))
-
-
-def _unpickle(path: Path) -> dict[Any, Any]:
     try:
         with warnings.catch_warnings():
             # said of protocols that the safe reader may not know; it then refuses, by an error
@@ -195,10 +171,6 @@ def _unpickle(path: Path) -> dict[Any, Any]:
             state = state[entry]
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__}; expected named tensors")
-    return state
-
-
-def _plain(path: Path, state: dict[Any, Any]) -> dict[str, torch.Tensor]:
     for name, tensor in state.items():
         _require_plain(path, name, tensor)
     return state

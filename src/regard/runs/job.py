@@ -11,7 +11,8 @@ from regard.media.frame_files import FrameFiles
 from regard.media.frames import EVERY_FRAME, FrameRange, Video
 from regard.models.dvis_daq.model import DvisDaq
 from regard.models.dvis_daq.preparation import view_of
-from regard.models.dvis_daq.record_video import checked_layers, frame_bytes
+from regard.models.dvis_daq.record_video import checked_layers
+from regard.models.dvis_daq.recorded_bytes import recorded_bytes
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
 from regard.runs.about import About, relative_source, weights_sha256
@@ -84,9 +85,14 @@ class Job:
         """About what a video will take on the disk; a video that does not say its length: 0."""
         if video.frame_count is None:
             return 0
-        view = view_of(video.size_hw, self.settings)
-        a_frame = frame_bytes(self.network, view, self.keep, self.layers)
-        return self.wanted.count(video.frame_count) * a_frame
+        return recorded_bytes(
+            self.network,
+            view_of(video.size_hw, self.settings),
+            self.settings,
+            self.keep,
+            self.kept_layers,
+            self.wanted.count(video.frame_count),
+        )
 
     def run(self, run: Path, source: Source, on_frame: Callable[[int], None] | None = None) -> Unit:
         """Run a video and write what is kept of it into a run.

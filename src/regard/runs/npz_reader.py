@@ -78,7 +78,7 @@ def _content(
         frame_weights=_frame_weights(files),
     )
     calls = NpzCalls(files, dict(enumerate(tracked)))
-    names = _frame_names(dataset, name)
+    names = _frame_names(folder, dataset, name)
     return VideoContent(
         attention=TrackAttention(story=story, calls=calls),
         instances=_instances(folder, found, story, categories, size_hw or (1, 1), frames),
@@ -138,6 +138,8 @@ def _frame_count(folder: Path, name: str, files: NpzFiles) -> int:
 
 def _windows(files: NpzFiles, frames: int) -> tuple[range, ...]:
     starts = sorted({first for first, _ in files.predictor})
+    if not starts:  # nobody says how the video was cut, and nothing is asked for by window
+        return (range(frames),)
     return tuple(
         range(start, stop) for start, stop in zip(starts, [*starts[1:], frames], strict=True)
     )
@@ -307,10 +309,11 @@ def _instances(
     return tuple(instances)
 
 
-def _frame_names(dataset: YtvisVideos | None, name: str) -> tuple[str, ...] | None:
+def _frame_names(folder: Path, dataset: YtvisVideos | None, name: str) -> tuple[str, ...] | None:
     if dataset is None or not name.isdecimal() or int(name) not in dataset.videos:
         return None
-    return tuple(str(path) for path in dataset.videos[int(name)].paths)
+    paths = (Path(path) for path in dataset.videos[int(name)].paths)
+    return tuple(path.relative_to(folder).as_posix() for path in paths)
 
 
 def _number_first(name: str) -> tuple[int, str]:

@@ -230,6 +230,11 @@ class RecordedVideo:
         return self._ask(self.attention.importance, row)
 
     @property
+    def weighs_frames(self) -> bool:
+        """Whether it is known how much each frame counts: that of an offline model is."""
+        return self.story.frame_weights is not None
+
+    @property
     def refiner_layers(self) -> tuple[int, ...]:
         """Layers of the refiner; none for online models."""
         return tuple(range(self.story.refiner_layers))

@@ -8,7 +8,9 @@ from safetensors.torch import save_file
 
 from dvis_reference import Reference
 from regard.errors import CheckpointError, ModelNotFound, UnsafeCheckpoint
+from regard.models.dvis_daq.architecture import build_backbone
 from regard.models.dvis_daq.checkpoint import from_state, load
+from regard.models.dvis_daq.resnet import ResNet
 
 
 def test_a_training_checkpoint_loads(reference: Reference, tmp_path: Path) -> None:
@@ -38,6 +40,15 @@ def test_local_convolution_is_found(reference: Reference) -> None:
     model = reference.model(local_conv=True)
     assert model.refiner is not None
     assert model.refiner.local_conv
+
+
+def test_basic_blocks_are_found() -> None:
+    made = ResNet(stem_channels=4, blocks=(1, 2, 1, 1), inner_channels=None, channels=(4, 8, 8, 16))
+    read = build_backbone(made.state_dict())
+    read.load_state_dict(made.state_dict())
+    pixels = torch.rand(1, 3, 64, 64)
+    for found, expected in zip(read(pixels), made(pixels), strict=True):
+        assert torch.equal(found, expected)
 
 
 def test_a_missing_tensor_is_named(reference: Reference) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 import regard
 from dvis_reference import FORK, OFFLINE, ONLINE, Reference, assert_near
 from regard.errors import MediaError
-from regard.models.dvis_daq.inference import run_video
+from regard.models.dvis_daq.inference import Observer, VideoRun, run_video
 from regard.models.dvis_daq.output import VideoOutput
 from regard.models.dvis_daq.settings import Settings
 
@@ -31,6 +31,38 @@ def test_offline_result_matches(reference: Reference) -> None:
         expected = reference.file("offline")
         _assert_detections(output, expected, "vis", order=_order(output, expected))
         _assert_masks(output, expected)
+
+
+@pytest.mark.parametrize(("run", "settings"), [("offline", OFFLINE), ("offline_fork", FORK)])
+def test_what_goes_into_the_refiner_matches(
+    reference: Reference, run: str, settings: Settings
+) -> None:
+    """Rows of tracks and of chains, with what stands in them outside of a track's life."""
+    model, expected = reference.model(), reference.file(run)
+    assert model.refiner is not None
+    given: list[Tensor] = []
+    model.refiner.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    online = VideoRun(model, settings, Observer())
+    with online.over(reference.frames) as output:
+        order = _order(output, expected)
+    found = given[0][order].permute(2, 1, 0)[None]
+    assert_near(found, expected["refiner.instance_embeds"], "inputs of the refiner")
+    if "refiner.online_logits" in expected:
+        with torch.no_grad():
+            rows, _, _ = online.rows_to_refine()
+        logits = torch.stack([rows[row].logits for row in order])[None]
+        assert_near(logits, expected["refiner.online_logits"], "mean logits of the tracker")
+
+
+def test_what_leaves_the_refiner_before_its_norm_matches(reference: Reference) -> None:
+    model, expected = reference.model(), reference.file("offline")
+    assert model.refiner is not None
+    last: list[Tensor] = []
+    model.refiner.decoder_norm.register_forward_pre_hook(lambda _, inputs: last.append(inputs[0]))
+    with run_video(model, reference.frames, OFFLINE) as output:
+        order = _order(output, expected)
+    found = last[0][order].permute(2, 1, 0)[None]
+    assert_near(found, expected["refiner.pred_embds"], "last layer of the refiner")
 
 
 def test_refiner_matches(reference: Reference) -> None:
@@ -86,6 +118,8 @@ def test_refiner_with_convolution_matches(reference: Reference) -> None:
     assert output.refined is not None
     found = output.refined.frame_weights.T[None, None, :, order, None]
     assert_near(found, expected["refiner_local.activation"], "frame weights", 1e-5)
+    found = output.refined.embeds.transpose(0, 1)[None, None, :, order]
+    assert_near(found, expected["refiner_local.decoder_output"], "decoder output")
     logits = output.refined.logits[order]
     assert_near(logits, expected["refiner_local.pred_logits"][0, 0], "logits")
     _assert_detections(output, expected, "vis_local", order=order)
@@ -101,6 +135,8 @@ def test_result_matches_with_fewer_candidates(reference: Reference) -> None:
     assert output.refined is not None
     found = output.refined.frame_weights.T[None, None, :, order, None]
     assert_near(found, expected["refiner.activation"], "frame weights", 1e-5)
+    logits = output.refined.logits[order]
+    assert_near(logits, expected["refiner.pred_logits"][0, 0], "logits")
     _assert_detections(output, expected, "vis", order=order)
 
 

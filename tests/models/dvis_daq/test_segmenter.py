@@ -80,19 +80,15 @@ def test_predictions_match(reference: Reference, segmented: SegmentedFrames) -> 
 
 
 def test_every_layer_predicts_the_same_classes(reference: Reference) -> None:
-    model, expected = reference.model(), reference.file("segmenter")
-    predictor, logits = model.sem_seg_head.predictor, []
-
-    def keep(_: object, __: object, tokens: torch.Tensor) -> None:
-        logits.append(predictor.class_embed(predictor.decoder_norm(tokens)))
-
-    for layer in predictor.transformer_ffn_layers:
-        layer.register_forward_hook(keep)
+    head, expected = reference.model().sem_seg_head, reference.file("segmenter")
     with torch.no_grad():
-        model(torch.stack(reference.frames))
-    for index, found in enumerate(logits, start=1):
+        features = reference.model().backbone(torch.stack(reference.frames))
+        mask_features, levels = head.pixel_decoder(features)
+        predictions = list(head.predictor.layer_by_layer(levels, mask_features))
+    assert len(predictions) == 10  # before the first layer and after each
+    for index, found in enumerate(predictions):
         name = f"predictor.layer_logits.{index}"
-        assert_near(found, expected[name], name)
+        assert_near(found.logits, expected[name], name)
 
 
 @pytest.mark.parametrize("layer", range(9))
@@ -108,6 +104,16 @@ def test_decoder_attention_matches(reference: Reference, recording: Recording, l
     [own] = recording[SELF.format(layer)]
     name = f"predictor.self.{layer}.attn_headmean"
     assert_near(own.weights().mean(1), expected[name], name, WEIGHT_TOLERANCE)
+
+
+@pytest.mark.parametrize("layer", range(9))
+def test_queries_and_keys_match(reference: Reference, recording: Recording, layer: int) -> None:
+    [call] = recording[CROSS.format(layer)]
+    assert isinstance(call, regard.DotProductAttention)
+    dense = reference.config["dense_frames"][:1]
+    for kind, kept in (("q", call.scores.q), ("k", call.scores.k)):
+        name = f"predictor.cross.{layer}.{kind}"
+        assert_near(kept.get()[dense], reference.file("segmenter")[name], name)
 
 
 @pytest.mark.parametrize("layer", [6, 7, 8])

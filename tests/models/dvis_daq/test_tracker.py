@@ -30,6 +30,7 @@ def test_every_frame_matches(reference: Reference, segmented: SegmentedFrames, r
         own = _weights(recording, "transformer_self_attention_layers")
         found["self_attn_headmean"] = own.mean(1)
         if frame:
+            found["frame_query_pos"] = _places(model, segmented, frame)
             name = "slot_cross_attention_layers.*.multihead_attn"
             found["slot_cross_attn_headmean"] = _weights(recording, name).mean(1)
         _assert_frame(expected, f"tracker.{frame:02d}", found)
@@ -86,6 +87,15 @@ def _outputs(output: TrackerOutput, tracks: Tracks) -> dict[str, Tensor]:
     if output.slot_logits is not None and output.slot_starts is not None:
         found |= {"slot_logits": output.slot_logits, "slot_query_match": output.slot_starts}
     return found
+
+
+def _places(model: DvisDaq, segmented: SegmentedFrames, frame: int) -> Tensor:
+    """Position embeddings of the frame queries."""
+    with torch.no_grad():
+        places: Tensor = model.tracker.positions(
+            segmented.queries.masks[frame], segmented.mask_features[frame]
+        )
+    return places
 
 
 def _assert_frame(expected: dict[str, Tensor], frame: str, found: dict[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from dvis_reference import OFFLINE, ONLINE, Reference, assert_near
 from regard.errors import CaptureError, SelectionError
 from regard.geometry import ViewTransform
-from regard.models.dvis_daq.record_video import frame_bytes, record_video
+from regard.models.dvis_daq.record_video import record_video
 from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.video_attention import VideoAttention
 from regard.tokens.grid import GridTokens
@@ -254,11 +254,6 @@ def test_an_online_model_has_no_importance(reference: Reference) -> None:
     with pytest.raises(SelectionError, match="online model"):
         attention.importance(0)
     attention.close()
-
-
-def test_bytes_are_known_before_the_run(predicted: VideoAttention) -> None:
-    per_frame = frame_bytes(predicted.model, VIEW, "predicted")
-    assert predicted.recording.find("sem_seg_head.predictor.*").nbytes == 12 * per_frame
 
 
 @pytest.mark.parametrize(("row", "frame"), [(99, 0), (0, 99), (-99, 0)])

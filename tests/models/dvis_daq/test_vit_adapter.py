@@ -33,8 +33,12 @@ def test_attention_matches(reference: Reference, adapter: VitAdapter, block: int
     layer = f"vit_module.blocks.{block}.attn"
     with torch.no_grad(), regard.record(adapter, layer) as recording:
         adapter(expected["input"])
-    name = f"vit.blocks.{block}.attn"
-    assert_near(recording[0].weights(), expected[name], name, 1e-5)  # float32 softmax
+    name = f"vit.blocks.{block}"
+    [call] = recording
+    assert_near(call.weights(), expected[f"{name}.attn"], name, 1e-5)  # float32 softmax
+    assert isinstance(call, regard.DotProductAttention)
+    assert_near(call.scores.q.get(), expected[f"{name}.q"], f"{name}.q")
+    assert_near(call.scores.k.get(), expected[f"{name}.k"], f"{name}.k")
 
 
 def test_sampling_points_match(

@@ -5,16 +5,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import regard
 from command_line import on_terminal
+from regard.analysis.parts import relative_entropy
 from regard.cli import main
 from regard.errors import MediaError, SelectionError
 from regard.models.partcrafter.checkpoint import PartCrafter
 from regard.parts.files import save
 from regard.parts.generation import Generation, generate
-from regard.parts.pictures import draw_between_parts, draw_guidance, draw_parts, draw_token
+from regard.parts.pictures import (
+    draw_between_parts,
+    draw_class_mass,
+    draw_entropy,
+    draw_guidance,
+    draw_over_layers,
+    draw_over_steps,
+    draw_part_owners,
+    draw_parts,
+    draw_point,
+    draw_token,
+    step_frames,
+)
+from regard.parts.surface import pixels_of_points
+from regard.render import Look
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +70,58 @@ def test_save_says_where_it_cannot_write(made: Generation, tmp_path: Path) -> No
 def test_pictures_name_what_they_show(made: Generation) -> None:
     lines = draw_parts(made, layers=[0, 1]).lines
     assert "What each part looks at" in lines
-    assert any("layers [0, 1]" in line for line in lines)
+    assert "mean over their latent tokens; layers [0, 1], all steps and heads" in lines
     assert "reads" in draw_between_parts(made).lines
     assert "Part 1, time" in draw_token(made, 1, 0, layer="blocks.4.attn2", step=2).lines
+
+
+def test_strips_name_their_steps_layers_and_parts(made: Generation) -> None:
+    steps = draw_over_steps(made, heads=1).lines
+    assert {"step 0", "1", "2", "part 0", "part 2"} <= set(steps)
+    assert "the square that the model saw; 3 denoising steps, head 1, all layers" in steps
+    layers = draw_over_layers(made, steps=-1).lines
+    assert {"block 0 global", "block 1 local", "part 1"} <= set(layers)
+    assert any("step -1, all heads" in line for line in layers)
+    owners = draw_part_owners(made, layers=[3]).lines
+    assert any("layers [3], all steps and heads" in line for line in owners)
+
+
+def test_films_over_steps_have_one_scale(made: Generation) -> None:
+    high = max(draw_parts(made, steps=step).scales[0].high for step in range(3))
+    frames = step_frames(made)
+    assert len(frames) == 3
+    for step, frame in enumerate(frames):
+        alone = draw_parts(made, steps=step, look=Look(high=high))
+        assert frame.tobytes() == alone.image.tobytes()
+
+
+def test_strips_show_the_square_that_the_model_saw(made: Generation) -> None:
+    """Small objects in wide photos would be a few pixels otherwise."""
+    unseen = "outside the model's view"
+    assert unseen in draw_parts(made).lines
+    for picture in (draw_over_steps(made), draw_over_layers(made)):
+        assert unseen not in picture.lines
+
+
+def test_matrices_have_a_cell_for_each_layer_and_step(made: Generation) -> None:
+    mass = made.attention.means[..., 0].mean((2, 3))
+    for draw, highest in (
+        (draw_entropy, relative_entropy(made.attention.means.mean((2, 3))).max()),
+        (draw_class_mass, mass.max()),
+    ):
+        picture = draw(made)
+        assert {"layer", "step", "0", "2", "block 4 global"} <= set(picture.lines)
+        assert picture.scales[0].high == pytest.approx(float(highest))
+
+
+def test_a_point_of_the_surface_says_that_it_is_an_attribution(
+    made: Generation, model: PartCrafter
+) -> None:
+    picture = draw_point(model, made, 1, (0.25, 0.0, -0.5), layers="blocks.4.*")
+    assert "Part 1, the point 0.25, 0.00, -0.50" in picture.lines
+    assert any(line.startswith("an attribution, not a proof") for line in picture.lines)
+    weights = pixels_of_points(model, made, 1, torch.tensor([[0.25, 0.0, -0.5]]), layers="*4.*")
+    assert f"{weights[0, 0]:.0%} on class token" in picture.lines
 
 
 def test_guidance_on_and_off_compare(made: Generation, model: PartCrafter, parity: Path) -> None:

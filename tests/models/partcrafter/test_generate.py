@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 import regard.parts.generation
@@ -128,6 +128,25 @@ def test_layers_that_read_no_image_are_named_and_not_drawn(
     assert made.attention.blind_blocks == (1, 3)
 
 
+def test_a_model_that_reads_no_image_is_told_before_it_runs(
+    folder: Path, parity: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    path = tmp_path / "model" / "transformer" / "config.json"
+    off = {"enable_local_cross_attn": False, "enable_global_cross_attn": False}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **off}))
+    steps: list[int] = []
+    with pytest.raises(InputError, match="no layer of this model reads the image"):
+        generate(
+            parity / "image.png",
+            2,
+            model=tmp_path / "model",
+            **TINY,
+            on_step=lambda done, _: steps.append(done),
+        )
+    assert steps == []
+
+
 def test_progress_seed_and_errors(model: PartCrafter, parity: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     first = generate(
@@ -189,3 +208,46 @@ def test_a_mask_cuts_the_object_out_and_maps_go_back_to_the_photo() -> None:
     assert cut.view.to_original(10.0, 40.0) == (30.0, 20.0), "the object's corner"
     with pytest.raises(InputError, match="marks no object"):
         ObjectPhoto.cut_out(Image.fromarray(pixels), Image.new("L", (160, 100)))
+
+
+def _ellipse(photo: Image.Image, mode: str) -> Image.Image:
+    drawn = Image.new("L", photo.size)
+    ImageDraw.Draw(drawn).ellipse((60, 80, 300, 240), fill=255)
+    if mode == "RGBA":
+        cut = photo.convert("RGBA")
+        cut.putalpha(drawn)
+        return cut
+    return drawn.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "1"])
+def test_a_function_removes_the_background(model: PartCrafter, parity: Path, mode: str) -> None:
+    shown = Image.open(parity / "image.png").convert("RGB")
+    by_mask = generate(shown, 1, model=model, **TINY, mask=_ellipse(shown, "L"))
+    made = generate(
+        parity / "image.png",
+        1,
+        model=model,
+        **TINY,
+        remove_background=lambda photo: _ellipse(photo, mode),
+    )
+    assert made.photo.picture.tobytes() == by_mask.photo.picture.tobytes()
+    assert torch.equal(made.latents, by_mask.latents)
+    assert made.attention.keys.seen_box_xyxy == by_mask.attention.keys.seen_box_xyxy
+
+
+def test_what_is_no_mask_is_told(model: PartCrafter, parity: Path) -> None:
+    photo = parity / "image.png"
+    with pytest.raises(InputError, match="gave RGB; expected a PIL picture"):
+        generate(photo, 1, model=model, **TINY, remove_background=lambda picture: picture)
+    with pytest.raises(InputError, match="gave ndarray"):
+        generate(photo, 1, model=model, **TINY, remove_background=np.asarray)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="expected one of them"):
+        generate(
+            photo,
+            1,
+            model=model,
+            **TINY,
+            mask=Image.new("L", (336, 280), 255),
+            remove_background=lambda picture: picture,
+        )

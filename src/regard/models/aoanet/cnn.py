@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from regard.errors import CheckpointError
 from regard.models.aoanet.features import Features, whole_photo_grid
-from regard.models.checkpoint import read_weight_file
+from regard.models.checkpoint import read_weights_file
 
 GRID_HW = (14, 14)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -72,7 +72,7 @@ def load_cnn(path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
         CheckpointError: It is damaged, or another kind of network.
         UnsafeCheckpoint: It would have to run code to be read.
     """
-    weights = {name: tensor.float() for name, tensor in read_weight_file(Path(path)).items()}
+    weights = {name: tensor.float() for name, tensor in read_weights_file(Path(path)).items()}
     network: nn.Module
     if "layer1.0.conv3.weight" in weights:
         network = ResNet(_depths(weights))

@@ -19,7 +19,7 @@ from regard.miniatures import WEIGHTS_SHA256, miniature_folder
 from regard.models.aoanet.cnn import GridCnn
 from regard.models.aoanet.infos import Infos
 from regard.models.aoanet.small_cnn import SmallCnn
-from regard.models.checkpoint import read_config, read_weight_file
+from regard.models.checkpoint import read_config, read_weights_file
 
 MODEL_TYPE = "aoanet"
 _CNN = "cnn."
@@ -68,7 +68,7 @@ def read_folder(folder: Path) -> StoredCaptioner:
         )
     weights = {
         name: tensor.float()
-        for name, tensor in read_weight_file(folder / "model.safetensors").items()
+        for name, tensor in read_weights_file(folder / "model.safetensors").items()
     }
     own = {name: tensor for name, tensor in weights.items() if not name.startswith(_CNN)}
     seeing = {

@@ -14,7 +14,7 @@ from regard.models.aoanet.decoding import BAD_ENDINGS
 from regard.models.aoanet.folder import captioner_folder, read_folder
 from regard.models.aoanet.infos import Infos, read_infos
 from regard.models.aoanet.network import AoANet
-from regard.models.checkpoint import read_weight_file
+from regard.models.checkpoint import read_weights_file
 from regard.models.registry import require_device
 
 
@@ -69,7 +69,7 @@ def load_captioner(
         return Captioner(stored.folder.resolve().name, network.to(device), stored.infos, stored.cnn)
     path = Path(model)
     read = read_infos(Path(infos))
-    weights = {name: tensor.float() for name, tensor in read_weight_file(path).items()}
+    weights = {name: tensor.float() for name, tensor in read_weights_file(path).items()}
     network = _network(read, weights, path, Path(infos))
     name = path.stem if path.stem != "model" else path.absolute().parent.name
     return Captioner(name, network.to(device), read)

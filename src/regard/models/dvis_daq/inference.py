@@ -62,7 +62,7 @@ def run_video(
 
 
 class VideoRun:
-    """State of one run over a video: `add_frame` by frame, then the result."""
+    """State of one run over a video: `add_frame` by frame, then `result`."""
 
     def __init__(self, model: DvisDaq, settings: Settings, observer: Observer) -> None:
         self.model, self.settings, self.observer = model, settings, observer
@@ -82,9 +82,7 @@ class VideoRun:
         try:
             for window in _windows(frames, self.settings.window):
                 self._window(window.to(self.device))
-            if not self.tracked:
-                raise MediaError("the video has no frames; expected at least one")
-            return self._refined() if self.model.refiner else self._online()
+            return self.result()
         except BaseException:
             self.store.close()
             raise
@@ -120,6 +118,16 @@ class VideoRun:
             self.store.append(features)
             self.embeds.append(queries.embeds[offset])
             self.logits.append(queries.logits[offset])
+
+    def result(self) -> VideoOutput:
+        """What the model says about the frames so far.
+
+        Raises:
+            MediaError: There is none.
+        """
+        if not self.tracked:
+            raise MediaError("the video has no frames; expected at least one")
+        return self._refined() if self.model.refiner else self._online()
 
     def _track_rows(self) -> list[Row]:
         """Tracks that are no noise: long enough, or still there when the video ends."""

@@ -77,32 +77,6 @@ _PATTERNS: dict[Keep, str] = {
 }
 
 
-def frame_bytes(
-    model: DvisDaq, view: ViewTransform, keep: Keep, layers: Sequence[int] | None = None
-) -> int:
-    """About how many bytes a recording takes for each frame, told before the run.
-
-    Counts what grows with the size of a frame: q, k and mask of the predictor's layers ("maps":
-    a map for each of as many tracks as there are queries, on disk). With "all" the backbone comes
-    on top.
-
-    Raises:
-        SelectionError: A layer or way of keeping that does not exist.
-    """
-    layers = checked_layers(model, keep, layers)
-    queries, channels = model.learned_queries.shape
-    if keep == "all":
-        layers = tuple(range(len(model.sem_seg_head.predictor.transformer_ffn_layers)))
-    height, width = view.input_hw
-    total = 0
-    for layer in layers:
-        stride = LEVEL_STRIDES_PX[layer % len(LEVEL_STRIDES_PX)]
-        cells = -(-height // stride) * -(-width // stride)
-        kept = 4 * (queries + cells) * channels + queries * cells
-        total += 4 * queries * cells if keep == "maps" else kept
-    return total
-
-
 def checked_layers(model: DvisDaq, keep: Keep, layers: Sequence[int] | None) -> tuple[int, ...]:
     """Layers of the predictor to keep, in order; `last_looks` by default.
 

@@ -73,6 +73,7 @@ class TrackAttention:
     def __post_init__(self) -> None:
         # One frame after the other is asked for, and a window holds several of them.
         self._means: OrderedDict[tuple[int, int, bool, int | None], Tensor] = OrderedDict()
+        self._shares: tuple[Any, Tensor | None] = (None, None)  # all layers take those of a frame
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -204,6 +205,8 @@ class TrackAttention:
                 f"frame {start} has no record of layer {layer} of the predictor "
                 f"(keep={self.story.keep!r}); run with keep='predicted'"
             )
+        if call.shape[1] == 1 and head is None:  # nothing to average, so nothing to copy
+            return call.weights(masked=masked)[:, 0].float().cpu()
         return call.mean(heads=head, masked=masked).cpu()
 
     def cell_weights(
@@ -232,7 +235,10 @@ class TrackAttention:
         self._kept_layer(layer)
         if self.story.keep == "maps":
             return self._stored(row, frame, layer, masked, decoder_head, mixing)
-        shares = self.query_weights(row, frame, **mixing)
+        asked = (row, frame, tuple(sorted(mixing.items())))
+        if self._shares[0] != asked:
+            self._shares = (asked, self.query_weights(row, frame, **mixing))
+        shares = self._shares[1]
         if shares is None:
             return None
         return shares @ self.decoder_weights(layer, frame, masked=masked, head=decoder_head)
@@ -291,7 +297,8 @@ class TrackAttention:
 
     def time_weights(self, row: int, layer: int = -1, head: int | None = None) -> Tensor:
         """Attention of the refiner from frame to frame for one instance, (frames, frames)."""
-        self._require_refiner()
+        if not self.story.refiner_layers:
+            raise SelectionError("there is no attention over time: online models have none")
         row = self._checked(row, len(self.story.rows), "row")
         index = self._checked(layer, self.story.refiner_layers, "refiner layer")
         for key, batch in ((row, 0), (0, row)):  # kept row by row, or all rows in one batch

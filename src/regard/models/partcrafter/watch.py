@@ -43,9 +43,11 @@ class Watch:
         between_parts: Whether attention among the parts is reduced too, in the layers where they
             attend together; it costs as much as those layers themselves.
         recording: What was kept, a call for each step, layer and part.
-        means: By (step, block): (parts, heads, keys).
-        entropies: By (step, block): (parts, heads), in nats.
-        between: By (step, block): (parts, parts), what each part's tokens read of each part.
+        blocks: Blocks that read the image, in order.
+        means: float32 (steps, blocks, parts, heads, keys); NaN until a step has run.
+        entropies: float32 (steps, blocks, parts, heads), in nats.
+        between: float32 (steps, global blocks, parts, parts), what each part's tokens read of
+            each part; None without `between_parts` or such blocks.
     """
 
     config: TransformerConfig
@@ -58,10 +60,22 @@ class Watch:
     keep_layers: str = "*"
     between_parts: bool = False
     recording: Recording = field(default_factory=Recording)
-    means: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    entropies: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    between: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    blocks: tuple[int, ...] = field(init=False)
+    means: Tensor = field(init=False)
+    entropies: Tensor = field(init=False)
+    between: Tensor | None = field(init=False, default=None)
+    _global_blocks: tuple[int, ...] = field(init=False)
     _image_keys: dict[int, Kept] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        blocks = range(self.config.num_layers)
+        self.blocks = tuple(block for block in blocks if self.config.sees_image(block))
+        self._global_blocks = tuple(b for b in blocks if b in self.config.global_blocks)
+        steps, parts, heads = len(self.times), self.parts, self.config.num_attention_heads
+        self.means = _unknown(steps, len(self.blocks), parts, heads, self.keys.count)
+        self.entropies = _unknown(steps, len(self.blocks), parts, heads)
+        if self.between_parts and self._global_blocks:
+            self.between = _unknown(steps, len(self._global_blocks), parts, parts)
 
     def each(self, call: Attention) -> bool:
         """Reduce a call; it is not kept as it is."""
@@ -69,10 +83,11 @@ class Watch:
         if found is None or not isinstance(call, DotProductAttention):
             return False
         block, is_self = int(found[1]), found[2] == "1"
-        if not is_self and self.config.sees_image(block):
+        if not is_self and block in self.blocks:
             self._reduce(call, block)
-        elif is_self and self.between_parts and self.layout(block) == "global":
-            self.between[int(call.axes["forward"]), block] = self._among_parts(call)
+        elif is_self and self.between is not None and block in self._global_blocks:
+            layer = self._global_blocks.index(block)
+            self.between[int(call.axes["forward"]), layer] = self._among_parts(call)
         return False
 
     def layout(self, block: int) -> Layout:
@@ -80,14 +95,14 @@ class Watch:
         return "global" if block in self.config.global_blocks else "local"
 
     def _reduce(self, call: DotProductAttention, block: int) -> None:
-        step = int(call.axes["forward"])
-        one_by_one = [self._of_part(call, block, part) for part in range(self.parts)]
-        weights = [one.weights(slice(1, None))[0] for one in one_by_one]  # without the time token
-        self.means[step, block] = torch.stack([w.mean(1) for w in weights]).float().cpu()
-        spread = [-torch.xlogy(w, w).sum(-1).mean(-1) for w in weights]
-        self.entropies[step, block] = torch.stack(spread).float().cpu()
-        if step in self.keep_steps and matches(call.layer, self.keep_layers):
-            for one in one_by_one:
+        step, layer = int(call.axes["forward"]), self.blocks.index(block)
+        is_kept = step in self.keep_steps and matches(call.layer, self.keep_layers)
+        for part in range(self.parts):  # one by one: the weights of all would be many at once
+            one = self._of_part(call, block, part)
+            weights = one.weights(slice(1, None))[0]  # without the time token
+            self.means[step, layer, part] = weights.mean(1)
+            self.entropies[step, layer, part] = -torch.xlogy(weights, weights).sum(-1).mean(-1)
+            if is_kept:
                 self.recording.append(self._kept(one, block))
 
     def _of_part(self, call: DotProductAttention, block: int, part: int) -> DotProductAttention:
@@ -138,3 +153,7 @@ class Watch:
         ]
         each_token = torch.cat(read).reshape(self.parts, length, self.parts)
         return each_token.mean(1).float().cpu()
+
+
+def _unknown(*shape: int) -> Tensor:
+    return torch.full(shape, torch.nan)
