@@ -136,6 +136,53 @@ def test_a_joint_transformer() -> None:
     assert bool((found.heat("cat", (16, 24)) > 0).all())
 
 
+def test_flux_with_true_guidance_counts_steps_once_and_the_prompts_pass() -> None:
+    """The pipeline runs twice a step: with the prompt, then with the negative one."""
+    pipeline = flux()
+    options = {"max_sequence_length": LENGTH, "negative_prompt": "unicycle", "true_cfg_scale": 4.0}
+    layer = "transformer_blocks.0.attn"
+    with regard.record(pipeline.transformer, layer) as recording:
+        run(pipeline, **options)
+    with watch_prompt(pipeline, PROMPT) as found:
+        run(pipeline, **options)
+    assert [call.axes["forward"] for call in recording] == [0, 1, 2, 3, 4, 5]
+    assert found.steps == 3
+    assert {step for step, _ in found.maps} == {0, 1, 2}
+    for step in range(3):
+        with_prompt, without = (
+            recording[2 * step + which].weights()[0, :, LENGTH:].mean(0)[:, [6, 7]].T
+            for which in (0, 1)
+        )
+        map_of_unicycle = found.maps[step, layer][-2:].flatten(1)
+        # summed in another order
+        torch.testing.assert_close(map_of_unicycle, with_prompt, rtol=0, atol=1e-6)
+        assert not torch.allclose(map_of_unicycle, without, atol=1e-4)
+
+
+def test_a_scheduler_that_writes_into_the_image_does_not_hide_steps() -> None:
+    pipeline = flux()
+    step = pipeline.scheduler.step
+
+    def in_place(out: Tensor, time: Tensor, latents: Tensor, **options: Any) -> Any:
+        (made,) = step(out, time, latents, **options)
+        return (latents.copy_(made),)
+
+    pipeline.scheduler.step = in_place
+    with watch_prompt(pipeline, PROMPT) as found:
+        run(pipeline, max_sequence_length=LENGTH)
+    assert found.steps == 3
+
+
+def test_three_copies_of_an_image_at_once_are_told(unet_pipeline: Any) -> None:
+    """As perturbed-attention guidance and InstructPix2Pix run, in orders of their own."""
+    image, text = torch.randn(1, 4, 8, 8).repeat(3, 1, 1, 1), torch.randn(3, LENGTH, 16)
+    with (
+        pytest.raises(InputError, match="every image three times at once"),
+        watch_prompt(unet_pipeline, PROMPT),
+    ):
+        unet_pipeline.unet(image, 5, encoder_hidden_states=text)
+
+
 def with_prompt_alone(pipeline: Any, layer: str, step: int, **options: Any) -> Tensor:
     """The weights of the last row of a batch in a step, (heads, queries, keys), recorded whole."""
     with regard.record(pipeline.transformer, layer) as recording:

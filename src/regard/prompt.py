@@ -2,7 +2,8 @@
 
 Works while an ordinary pipeline runs, UNet or transformer. In a UNet the image attends to the text
 by cross-attention; in joint transformers (Stable Diffusion 3, Flux) image and text attend together,
-and the part from image places to words is taken. With guidance only the rows with the prompt count.
+and the part from image places to words is taken. With guidance only what sees the prompt counts:
+the second half of the rows, or, where a pipeline runs twice a step, the first of the two passes.
 """
 
 import re
@@ -193,26 +194,46 @@ class _Reducer:
         self._patch = int(getattr(denoiser.config, "patch_size", None) or 1)
         self._grid = (0, 0)
         self._twice = False
+        self._step = -1
+        self._image: Tensor | None = None
+        self._is_prompt = False
 
     def see(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Before the denoiser runs: how large the image is, and whether rows come twice."""
+        """Before the denoiser runs: which step it is, how large the image, where the prompt is."""
         hidden = next((kwargs[n] for n in ("hidden_states", "sample") if n in kwargs), None)
         hidden = args[0] if hidden is None else hidden
-        without, with_prompt = hidden[: len(hidden) // 2], hidden[len(hidden) // 2 :]
-        self._twice = torch.equal(without, with_prompt)  # guidance runs the same image twice
+        self._twice = _copies(hidden, 2)  # guidance runs the same image twice
+        if _copies(hidden, 3):
+            raise InputError(
+                "the pipeline runs every image three times at once, and which rows have the prompt "
+                "is not known; watch it without guidance by perturbed attention or by an image"
+            )
+        self._begin(hidden)
         if hidden.dim() == 4:
             self._grid = (hidden.shape[2] // self._patch, hidden.shape[3] // self._patch)
         elif kwargs.get("img_ids") is not None:
             ids = kwargs["img_ids"].reshape(-1, kwargs["img_ids"].shape[-1])
             self._grid = (int(ids[:, 1].max()) + 1, int(ids[:, 2].max()) + 1)
 
+    def _begin(self, hidden: Tensor) -> None:
+        """Another step, or another pass on the image of the same one.
+
+        Every pipeline that runs passes one by one (`true_cfg_scale` in Flux and Qwen-Image, Chroma,
+        HunyuanVideo, ...) begins with the prompt's; what follows on the same image has none, or is
+        a copy with layers left out (Stable Diffusion 3).
+        """
+        before = self._image
+        again = before is not None and torch.equal(before[-len(hidden) :], hidden)
+        self._is_prompt = not again
+        if not again:
+            self._step += 1
+            self._image = hidden.detach().clone()  # a scheduler may write into it
+
     def each(self, call: Attention) -> bool:
         """Keep a call's map, if it goes from image places to text."""
-        place = self._place(call)
+        place = self._place(call) if self._is_prompt else None
         if place is not None:
-            grid, image, text = place
-            key = (int(call.axes["forward"]), call.layer)
-            self._watched.maps[key] = self._map(call, grid, image, text)
+            self._watched.maps[self._step, call.layer] = self._map(call, *place)
         return False
 
     def _place(self, call: Attention) -> tuple[tuple[int, int], slice, int] | None:
@@ -242,6 +263,14 @@ class _Reducer:
             for _, weights in call.tiles(image)
         ]
         return torch.cat(found).T.reshape(len(columns), *grid)
+
+
+def _copies(hidden: Tensor, times: int) -> bool:
+    """Whether a batch is the same rows so many times."""
+    if len(hidden) % times:
+        return False
+    first, *others = hidden.chunk(times)
+    return all(torch.equal(first, other) for other in others)
 
 
 def _level(grid: tuple[int, int], count: int) -> tuple[int, int] | None:

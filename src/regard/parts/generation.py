@@ -1,6 +1,6 @@
 """From a photo to the parts of a 3D object."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from os import PathLike
 
@@ -19,6 +19,9 @@ from regard.models.partcrafter.surface import Mesh, sample, skin
 from regard.models.partcrafter.watch import LAYERS, Watch
 from regard.parts.attention import PartAttention
 from regard.tokens.grid import GridTokens
+
+RemoveBackground = Callable[[Image.Image], Image.Image]
+"""From an RGB picture to a grey one, 255 on its object, or to one with an alpha channel."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,6 +56,7 @@ def generate(
     *,
     model: PartCrafter | str | PathLike[str],
     mask: Image.Image | None = None,
+    remove_background: RemoveBackground | None = None,
     steps: int | None = None,
     guidance: float | None = None,
     seed: int = 0,
@@ -72,6 +76,8 @@ def generate(
         model: A PartCrafter checkpoint folder, "mini-partcrafter", or one that is loaded.
         mask: Grey picture of the photo's size, 255 on the object: it is cut out and centred. By
             default the file's alpha channel; where there is none, the photo is taken as it is.
+        remove_background: Makes the mask of the photo, instead of `mask`: any function from an RGB
+            picture to a grey one, or to the object with an alpha channel, such as `rembg.remove`.
         steps: Denoising steps; by default the checkpoint's own, 50 for the released ones.
         guidance: Classifier-free guidance, 1 turns it off; likewise, 7.
         seed: For the noise.
@@ -85,7 +91,8 @@ def generate(
         on_step: Told after each step how many are done, of how many.
 
     Raises:
-        InputError: More parts than the model has embeddings for; no object under the mask.
+        InputError: More parts than the model has embeddings for; no object under the mask; a model
+            that reads no image.
         ModelNotFound: No such folder.
         MediaError: The photo cannot be read.
     """
@@ -94,7 +101,7 @@ def generate(
     guidance = networks.defaults.guidance if guidance is None else guidance
     tokens = networks.defaults.tokens if tokens is None else tokens
     depth = networks.defaults.depth if depth is None else depth
-    seen = _object_photo(photo, mask)
+    seen = _object_photo(photo, mask, remove_background)
     flow = RectifiedFlow.from_json(steps, networks.schedule)
     start, keys = noise(networks, parts, tokens, seed), image_keys(networks, seen)
     watch = Watch(
@@ -108,6 +115,11 @@ def generate(
         keep_layers=keep_layers,
         between_parts=between_parts,
     )
+    if not watch.blocks:
+        raise InputError(
+            "no layer of this model reads the image (enable_local_cross_attn and "
+            "enable_global_cross_attn are off), so there is nothing to show on the photo"
+        )
     with record(networks.transformer, LAYERS, keep="qk", each=watch.each):
         latents = denoise(
             networks,
@@ -128,14 +140,33 @@ def generate(
 
 
 def _object_photo(
-    photo: str | PathLike[str] | Image.Image, mask: Image.Image | None
+    photo: str | PathLike[str] | Image.Image,
+    mask: Image.Image | None,
+    remove_background: RemoveBackground | None,
 ) -> ObjectPhoto:
     if isinstance(photo, Image.Image):
         picture, alpha = upright_rgb(photo), None
     else:
         picture, alpha = read_cutout(photo)
+    if remove_background is not None:
+        if mask is not None:
+            raise InputError("a mask and remove_background are given; expected one of them")
+        alpha = _mask_of(remove_background(picture))
     mask = alpha if mask is None else mask
     return ObjectPhoto.whole(picture) if mask is None else ObjectPhoto.cut_out(picture, mask)
+
+
+def _mask_of(made: object) -> Image.Image:
+    """The mask that `remove_background` has made: a grey picture, or an alpha channel."""
+    if isinstance(made, Image.Image) and "A" in made.getbands():
+        return made.getchannel("A")
+    if isinstance(made, Image.Image) and made.mode in ("L", "1"):
+        return made.convert("L")
+    mode = made.mode if isinstance(made, Image.Image) else type(made).__name__
+    raise InputError(
+        f"remove_background gave {mode}; expected a PIL picture: grey, 255 on the object, or with "
+        "an alpha channel"
+    )
 
 
 def image_keys(model: PartCrafter, photo: ObjectPhoto) -> GridTokens:
@@ -171,29 +202,18 @@ def meshes_of(
 
 
 def _gathered(watch: Watch, flow: RectifiedFlow, keys: GridTokens) -> PartAttention:
-    blocks = tuple(sorted({block for _, block in watch.means}))
-    if not blocks:
-        raise InputError(
-            "no layer of this model reads the image (enable_local_cross_attn and "
-            "enable_global_cross_attn are off), so there is nothing to show on the photo"
-        )
-    among = sorted({block for _, block in watch.between})
     return PartAttention(
-        means=_stacked(watch.means, flow.steps, blocks),
-        entropies=_stacked(watch.entropies, flow.steps, blocks),
-        blocks=blocks,
-        layouts=tuple(watch.layout(block) for block in blocks),
-        blind_blocks=tuple(b for b in range(watch.config.num_layers) if b not in blocks),
+        means=watch.means,
+        entropies=watch.entropies,
+        blocks=watch.blocks,
+        layouts=tuple(watch.layout(block) for block in watch.blocks),
+        blind_blocks=tuple(b for b in range(watch.config.num_layers) if b not in watch.blocks),
         sigmas=tuple(flow.sigmas[:-1].tolist()),
         timesteps=tuple(flow.timesteps.tolist()),
         keys=keys,
         recording=watch.recording,
-        between=_stacked(watch.between, flow.steps, among) if among else None,
+        between=watch.between,
     )
-
-
-def _stacked(found: dict[tuple[int, int], Tensor], steps: int, blocks: Sequence[int]) -> Tensor:
-    return torch.stack([torch.stack([found[s, b] for b in blocks]) for s in range(steps)])
 
 
 def _step(step: int, steps: int) -> int:

@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from PIL import Image
 
 from regard.analysis.parts import relative_entropy
 from regard.errors import InputError, SelectionError
+from regard.geometry import ViewTransform
+from regard.models.partcrafter.checkpoint import PartCrafter
 from regard.parts.attention import Pick
 from regard.parts.generation import Generation
+from regard.parts.surface import pixels_of_points
 from regard.render import Look, Picture, draw_heads, draw_layers, draw_matrix, style
 from regard.render.grid import NAME_HEIGHT
 from regard.render.meshes import ColouredMesh, render_meshes
@@ -19,8 +23,9 @@ from regard.render.palette import distinct
 from regard.render.sheet import Sheet
 from regard.render.style import Colour
 
-_SMALL_PX, _SIDE_PX = 160, 364
+_SMALL_PX, _SIDE_PX = 110, 364
 _STRIP = 12
+_SQUARE = "the square that the model saw"
 VALUES = Look(cmap="viridis", unit="value", high="max")
 
 
@@ -61,9 +66,10 @@ def draw_parts(
         made.photo.photo,
         heat,
         names=names,
+        colours=[colour_of(part) for part in range(len(names))],
         look=look or Look(),
         title="What each part looks at",
-        lines=[what + _words(made, steps=steps, layers=layers, heads=heads)],
+        lines=[f"{what}; {_words(steps=steps, layers=layers, heads=heads)}"],
     )
 
 
@@ -117,7 +123,10 @@ def draw_part_owners(
         names=[f"part {i}" for i in range(count)],
         colours=[colour_of(i) for i in range(count)],
         title="The part that looks at each place most",
-        lines=["each part's attention on the photo sums to 1" + _words(made, steps=steps)],
+        lines=[
+            "each part's attention on the photo sums to 1; "
+            + _words(steps=steps, layers=layers, heads=heads)
+        ],
     )
 
 
@@ -125,29 +134,27 @@ def draw_over_steps(made: Generation, *, layers: Pick = None, heads: Pick = None
     """A row for each part, a column for each of up to 12 steps from noise to object."""
     count = len(made.attention.timesteps)
     shown = _spread(count, _STRIP)
-    heats = torch.stack(
-        [
-            made.attention.heat(
-                steps=step, layers=layers, heads=heads, size_hw=_panel_hw(made, _SMALL_PX)
-            )
-            for step in shown
-        ],
-        dim=1,
-    )
+    heats = [_square_heat(made, steps=step, layers=layers, heads=heads) for step in shown]
     return draw_layers(
-        heats,
-        layer_names=[f"part {i}" for i in range(len(heats))],
+        torch.stack(heats, dim=1),
+        layer_names=[f"part {i}" for i in range(len(made.meshes))],
         head_names=[f"step {shown[0]}", *map(str, shown[1:])],
         title="What each part looks at, from noise to object",
-        lines=[f"{count} denoising steps" + _words(made, layers=layers, heads=heads)],
+        lines=[f"{_SQUARE}; {count} denoising steps, {_words(layers=layers, heads=heads)}"],
     )
 
 
 def step_frames(made: Generation, *, layers: Pick = None, heads: Pick = None) -> list[Image.Image]:
-    """A frame for each step with a panel for each part, all on the scale of the last frame."""
+    """A frame for each step with a panel for each part, on one scale.
+
+    It is that of the first, middle or last step, whichever reaches highest.
+    """
     count = len(made.attention.timesteps)
-    last = draw_parts(made, steps=count - 1, layers=layers, heads=heads)
-    look = Look(high=last.scales[0].high)
+    highs = [
+        draw_parts(made, steps=step, layers=layers, heads=heads).scales[0].high
+        for step in {0, count // 2, count - 1}
+    ]
+    look = Look(high=max(highs))
     return [
         draw_parts(made, steps=step, layers=layers, heads=heads, look=look).image
         for step in range(count)
@@ -157,23 +164,25 @@ def step_frames(made: Generation, *, layers: Pick = None, heads: Pick = None) ->
 def draw_over_layers(made: Generation, *, steps: Pick = None, heads: Pick = None) -> Picture:
     """A row for each layer, first to last, a column for each part."""
     found = made.attention
-    heats = torch.stack(
-        [
-            found.heat(steps=steps, layers=i, heads=heads, size_hw=_panel_hw(made, _SMALL_PX))
-            for i in range(len(found.blocks))
-        ]
-    )
+    heats = [
+        _square_heat(made, steps=steps, layers=layer, heads=heads)
+        for layer in range(len(found.blocks))
+    ]
     blind = (
         [f"blocks without image input, not drawn: {', '.join(map(str, found.blind_blocks))}"]
         if found.blind_blocks
         else []
     )
     return draw_layers(
-        heats,
+        torch.stack(heats),
         layer_names=_layer_names(made),
-        head_names=[f"part {i}" for i in range(heats.shape[1])],
+        head_names=[f"part {i}" for i in range(len(made.meshes))],
         title="What each part looks at, layer by layer",
-        lines=["local: parts attend one by one; global: all parts together", *blind],
+        lines=[
+            f"{_SQUARE}; {_words(steps=steps, heads=heads)}",
+            "local: parts attend one by one; global: all parts together",
+            *blind,
+        ],
     )
 
 
@@ -236,16 +245,16 @@ def draw_guidance(guided: Generation, plain: Generation, *, steps: Pick = None) 
             f"runs of {len(guided.meshes)} and {len(plain.meshes)} parts from seeds "
             f"{guided.seed} and {plain.seed}; expected the same parts and seed"
         )
-    heats = [
-        made.attention.heat(steps=steps, size_hw=_panel_hw(made, _SMALL_PX))
-        for made in (guided, plain)
-    ]
+    heats = [_square_heat(made, steps=steps) for made in (guided, plain)]
     return draw_layers(
         torch.stack(heats),
         layer_names=[f"guidance {made.guidance:g}" for made in (guided, plain)],
         head_names=[f"part {i}" for i in range(len(heats[0]))],
         title="What each part looks at, with guidance and without",
-        lines=["rows that see the image" + _words(guided, steps=steps)],
+        lines=[
+            f"{_SQUARE}; rows that see the image",
+            _words(steps=steps, layers=None, heads=None),
+        ],
     )
 
 
@@ -262,11 +271,45 @@ def draw_token(made: Generation, part: int, token: int, *, layer: str, step: int
     )
 
 
+def draw_point(
+    model: PartCrafter,
+    made: Generation,
+    part: int,
+    point: Sequence[float],
+    *,
+    layers: str = "*",
+) -> Picture:
+    """What of the photo a point of a part's surface is attributed to.
+
+    Args:
+        model: The networks that made it.
+        made: What `generate` made, with at least one kept step.
+        part: Which part.
+        point: x, y, z, such as a vertex of its mesh.
+        layers: Glob of the kept layers to average over.
+
+    Raises:
+        SelectionError: No step was kept, or no such layer.
+    """
+    weights = pixels_of_points(model, made, part, torch.tensor([list(point)]), layers=layers)
+    keys = made.attention.keys
+    return draw_heads(
+        made.photo.photo,
+        keys.to_pixels(weights, _panel_hw(made, 480), between="linear"),
+        names=[f"{weights[0, 0]:.0%} on class token"],
+        title=f"Part {part}, the point " + ", ".join(f"{float(x):.2f}" for x in point),
+        lines=[
+            "what it reads of the latent tokens, times what they looked at",
+            "an attribution, not a proof: both networks mix tokens in between",
+        ],
+    )
+
+
 def _layers_by_steps(made: Generation, values: torch.Tensor, title: str, line: str) -> Picture:
     return draw_matrix(
         values.T,
         query_names=_layer_names(made),
-        key_names=[f"step {i}" for i in range(values.shape[0])],
+        key_names=[str(i) for i in range(values.shape[0])],
         title=title,
         lines=[line],
         look=VALUES,
@@ -285,9 +328,26 @@ def _panel_hw(made: Generation, side_px: int) -> tuple[int, int]:
     return max(1, round(photo.height * scale)), max(1, round(photo.width * scale))
 
 
-def _words(made: Generation, **picks: Pick) -> str:
-    said = [f"{name} {pick}" for name, pick in picks.items() if pick is not None]
-    return "; " + ", ".join(said) if said else "; all steps, layers and heads"
+def _square_heat(
+    made: Generation, *, steps: Pick = None, layers: Pick = None, heads: Pick = None
+) -> torch.Tensor:
+    """Of each part on the square that the model saw: (parts, height, width)."""
+    keys = made.attention.keys
+    square = replace(keys, view=ViewTransform.identity(keys.view.input_hw))
+    weights = made.attention.weights(steps=steps, layers=layers, heads=heads)
+    return square.to_pixels(weights, (_SMALL_PX, _SMALL_PX), between="linear")
+
+
+def _words(**picks: Pick) -> str:
+    """What was chosen, and what is whole: "layers [0, 1], all steps and heads"."""
+    said = [
+        f"{name.removesuffix('s') if isinstance(pick, int) else name} {pick}"
+        for name, pick in picks.items()
+        if pick is not None
+    ]
+    whole = [name for name, pick in picks.items() if pick is None]
+    together = " and ".join(part for part in (", ".join(whole[:-1]), *whole[-1:]) if part)
+    return ", ".join([*said, f"all {together}"] if whole else said)
 
 
 def _spread(count: int, most: int) -> list[int]:
