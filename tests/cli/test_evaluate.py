@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from command_line import Run
@@ -64,3 +65,23 @@ def test_parts_of_predictions_are_swapped(run: Run, here: Path) -> None:
     done = run("evaluate", "results.json", "truth.json", "--against", "results.json")
     lines = [line.split() for line in done.out.splitlines()]
     assert [line[-1] for line in lines if line[:1] in (["A2:"], ["B2:"], ["D:"])] == ["+0.0"] * 3
+
+
+def test_scrambled_results_stand_beside_the_original(run: Run, here: Path) -> None:
+    truth, results = random_case(0)
+    Path("truth.json").write_text(json.dumps(truth))
+    random = np.random.default_rng(0)
+    for name in ("own", "a", "b", "c"):
+        rows = [row | {"score": float(random.random())} for row in results]
+        Path(f"{name}-results.json").write_text(json.dumps(rows))
+        what = ("evaluate", f"{name}-results.json", "truth.json", "--out", f"{name}.json")
+        assert run(*what).code == 0
+    more = ("--scrambled", "a.json", "b.json", "c.json", "--plot", "plot.png", "--out", "all.json")
+    done = run("evaluate", "own-results.json", "truth.json", *more)
+    assert (done.code, done.err) == (0, "")
+    assert "scrambled with 3 seeds" in done.out
+    told = json.loads(Path("all.json").read_text())["scrambled"]
+    seeds = [json.loads(Path(f"{n}.json").read_text()) for n in "abc"]
+    of_seeds = [one["average_precision"]["video"]["AP"] for one in seeds]
+    assert told["average_precision"]["AP"]["mean"] == pytest.approx(np.mean(of_seeds))
+    assert Path("plot.png").read_bytes().startswith(b"\x89PNG")

@@ -23,7 +23,7 @@ def test_a_run_is_summed_up(run: Run, here: Path) -> None:
 def test_choices_that_lead_nowhere_end_in_one_line(run: Run, here: Path) -> None:
     write_npz_run(here / "RUN")
     for options, words in (
-        (("--class", "whale"), "no instance of class 'whale'"),
+        (("--class", "whale"), "nothing in video '7' is class 'whale'; there are"),
         (("--instance", "5"), "instance 5 does not exist"),
         (("--query", "4"), "object query 4 does not exist"),
         (("--annotations", "gone.json"), "gone.json cannot be read"),

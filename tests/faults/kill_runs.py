@@ -36,6 +36,9 @@ LOADED_BEFORE = (
 
 Commands = Callable[[Path], list[list[str]]]
 
+EVERY_SO_MANY = 20
+"""After so many kills it is said how far they are."""
+
 STEPS = ("summarize", "render")
 """Commands that go on with a run, where they exist."""
 
@@ -114,6 +117,8 @@ def at_random(out: Path, of: Commands, kills: int, seed: int) -> None:
         while killed(lambda: everything(of(disturbed)), instants.random() * seconds):
             count += 1
             acknowledged = assert_nothing_is_lost(disturbed, acknowledged)
+            if count % EVERY_SO_MANY == 0:
+                print(f"{count} of {kills} kills, round {rounds}: nothing lost so far", flush=True)
             if count == kills:
                 assert not killed(lambda: everything(of(disturbed)))
                 break

@@ -13,7 +13,7 @@ from regard.figures.film_canvas import panel_wh
 from regard.figures.photo_store import PhotoStore
 from regard.figures.subject import Subject, choose
 from regard.render.look import Look
-from regard.render.tile import muting_matrix
+from regard.render.tile import muted
 from regard.runs import RecordedVideo
 
 Golden = Any
@@ -55,12 +55,12 @@ def test_the_line_is_around_the_disc_and_attention_in_it(salmon: Subject) -> Non
     width = 134  # one pixel of the film for each of the video
     for frame, picture in enumerate(frames_of(salmon, FilmLook(width_px=width))):
         pixels = np.asarray(picture)[:90, :134].astype(int)
-        muted = np.asarray(photo(frame).convert("RGB", muting_matrix())).astype(int)
+        ground = np.asarray(muted(photo(frame))).astype(int)
         white = (pixels == 255).all(2)
         white[:28] = False  # words are written there
         assert white.any()
         assert disc(0, frame)[white].all()
-        added = np.abs(pixels - muted).sum(2)
+        added = np.abs(pixels - ground).sum(2)
         added[:28] = added[white | (pixels == 20).all(2)] = 0  # the line has a dark edge
         assert disc(0, frame)[np.unravel_index(added.argmax(), added.shape)]
 

@@ -39,7 +39,7 @@ def test_the_residual_and_the_fusion_are_written(salmon: Subject) -> None:
 def test_what_has_no_attention_over_time_is_said(
     online: RecordedVideo, discs: RecordedVideo
 ) -> None:
-    with pytest.raises(SelectionError, match="online model: it has no attention over time"):
+    with pytest.raises(SelectionError, match="no attention over time: online models"):
         draw_temporal(choose(online)[0])
     with pytest.raises(SelectionError, match="for instances only"):
         draw_temporal(choose(discs, query=0)[0])

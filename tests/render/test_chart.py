@@ -72,3 +72,11 @@ def test_curves_must_fit_together() -> None:
         Chart(curves=[Curve([1, 2]), Curve([1, 2, 3])])
     with pytest.raises(GeometryError, match="1 names for 2 frames"):
         Chart(curves=[Curve([1, 2])], names=["a"])
+
+
+def test_numbers_of_the_axis_do_not_meet_near_zero() -> None:
+    """An end that lies just beside 0 has no number of its own."""
+    values = np.array([-0.02, 1.0, 0.4], np.float32)
+    assert Chart(curves=[Curve(values)])._ticks == (0.0, 1.0)
+    assert Chart(curves=[Curve(-values)])._ticks == (-1.0, 0.0)
+    assert len(Chart(curves=[Curve(np.array([-1.0, 1.0], np.float32))])._ticks) == 3

@@ -78,3 +78,16 @@ def test_wrong_names_and_scales(heats: Heat) -> None:
         draw_heads(None, heats, names=["a", "b"])
     with pytest.raises(SelectionError, match="scale='one'"):
         draw_heads(None, heats, scale="one")  # type: ignore[arg-type]
+
+
+def test_a_square_before_each_name(photo: Image.Image, heats: Heat) -> None:
+    colours = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
+    plain = np.asarray(draw_heads(photo, heats).image)
+    marked = np.asarray(draw_heads(photo, heats, colours=colours).image)
+    assert plain.shape == marked.shape
+    for colour in colours:
+        assert not (plain == colour).all(-1).any()
+        rows, columns = (marked == colour).all(-1).nonzero()
+        assert len(rows) == len(set(rows.tolist())) * len(set(columns.tolist())) > 50
+    with pytest.raises(GeometryError, match="2 colours for 3 heads"):
+        draw_heads(photo, heats, colours=colours[:2])

@@ -10,7 +10,7 @@ import pytest
 
 import regard
 from regard.runs import Run
-from regard.summaries.choice import Choice
+from regard.runs.choice import Choice
 from runs.conftest import RunDataset
 from summaries.conftest import FRAMES, write_npz_run
 
@@ -64,7 +64,7 @@ def test_plots_do_not_suppress_the_numbers(tmp_path: Path) -> None:
     assert top["7"]["activation_vector_unnormalized"] == pytest.approx(weights.tolist(), rel=1e-6)
     stretched = (weights - weights.min()) / (weights.max() - weights.min())
     assert top["7"]["activation_vector"] == pytest.approx(stretched.tolist(), abs=1e-6)
-    assert (run / "plots" / "video_7_instance_0_importance.png").is_file()
+    assert (run / "plots" / "7" / "weights_instance_0.png").is_file()
     rows = list(csv.DictReader(io.StringIO((run / "inference/top_frames_75.csv").read_text())))
     assert list(rows[0]) == [
         "video_id",

@@ -15,7 +15,7 @@ from regard.datasets.scramble import inverse, scrambled
 from regard.errors import FormatError, SelectionError
 from regard.runs import Run, open_run
 from regard.runs.check import check_run
-from regard.summaries.choice import Choice
+from regard.runs.choice import Choice
 from regard.summaries.summarize import Summary
 from runs.conftest import RunDataset, contents
 from summaries.conftest import EEL, FISH, FRAMES, annotate
@@ -37,12 +37,12 @@ def test_everything_is_written_into_the_run_and_vouched_for(run: Path, annotatio
         "inference/top_frames_75.csv",
     }
     assert {
-        "plots/video_1_instance_0_importance.png",
-        "plots/video_2_instance_1_importance.png",
+        "plots/1/weights_instance_0.png",
+        "plots/2/weights_sorted_instance_1.png",
     } < (names)
     assert json.loads((run / "inference" / "summary.json").read_text()) == found.content
     assert [checked for checked in check_run(run) if checked.problem] == []
-    for path in run.glob("plots/*.png"):
+    for path in run.glob("plots/**/*.png"):
         with Image.open(path) as image:
             assert image.width > 1000
 
@@ -57,7 +57,7 @@ def test_the_same_command_gives_the_same_bytes_and_a_narrower_one_cleans_up(
     regard.summarize(run, **options)
     assert contents(run) == first
     regard.summarize(run, plots=False)
-    assert not list(run.glob("plots/*"))
+    assert not list(run.glob("plots/**/*.png"))
     assert [checked for checked in check_run(run) if checked.problem] == []
 
 
@@ -222,7 +222,7 @@ def test_what_was_not_kept_is_told_and_costs_nothing_else(
 def test_choices_that_lead_nowhere_are_refused(
     run: Path, annotations: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SelectionError, match="no instance of class 'whale'"):
+    with pytest.raises(SelectionError, match="nothing in any video is class 'whale'; there are"):
         summed_up(run, choice=Choice(category="whale"))
     with pytest.raises(SelectionError, match="track 777"):
         summed_up(run, choice=Choice(track=777))

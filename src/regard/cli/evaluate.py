@@ -23,6 +23,8 @@ def evaluate(
     swaps: Annotated[bool, Parameter(show_default=False)] = False,
     against: Path | None = None,
     against_annotations: Path | None = None,
+    scrambled: Annotated[list[Path], Parameter(consume_multiple=True, show_default=False)] = [],  # noqa: B006
+    plot: Path | None = None,
     out: Path | None = None,
 ) -> None:
     """Measure predictions for photos or videos against ground truth.
@@ -50,6 +52,11 @@ def evaluate(
         Another run or its results, which masks, classes and scores are also taken from (videos).
     against_annotations
         Annotations of the other run, where it saw the frames in another order.
+    scrambled
+        Files that --out wrote for the same model over scrambled videos, one a seed: mean, standard
+        deviation and standard error of each number beside the original (videos).
+    plot
+        PNG of these, and of the scores of the best results.
     out
         JSON file for all numbers (videos).
     """
@@ -61,10 +68,12 @@ def evaluate(
         content = _print_videos(predictions, truth, per_class, threshold)
         if swaps or against is not None:
             content["swaps"] = _print_swaps(predictions, truth, against, against_annotations)
+        if scrambled:
+            content["scrambled"] = _print_scrambled(content, scrambled, plot)
         if out is not None:
             _write(out, content)
-    elif out is not None or against is not None:
-        raise InputError("--out and --against are for results of videos")
+    elif out is not None or against is not None or scrambled:
+        raise InputError("--out, --against and --scrambled are for results of videos")
     elif _is_list(predictions):
         _print_average_precision(predictions, truth)
     else:
@@ -196,6 +205,32 @@ def _print_swaps(
     print()
     print_table("AP over videos if a part is replaced", ("", "AP", "gain"), rows)
     return {name: None if math.isnan(ap) else ap for name, ap in found.precision.items()}
+
+
+def _print_scrambled(
+    content: dict[str, Any], scrambled: list[Path], plot: Path | None
+) -> dict[str, Any]:
+    """The same numbers over scrambled videos, seed by seed."""
+    from regard.evaluation.scrambled import compare_scrambled
+
+    found = compare_scrambled(content, scrambled)
+    rows = [
+        (name, *(_percent(n) for n in (of.original, of.mean, of.deviation, of.error)))
+        for name, of in found.average_precision.items()
+    ]
+    if found.scores is not None:
+        of = found.scores
+        numbers = (of.original, of.mean, of.deviation, of.error)
+        rows.append(("best score", *map(_percent, numbers)))
+    print()
+    columns = ("", "in order", "scrambled", "standard deviation", "standard error")
+    print_table(f"scrambled with {len(scrambled)} seeds", columns, rows)
+    if plot is not None:
+        from regard.atomic import write_atomically
+        from regard.summaries.plots import plot_scrambled
+
+        write_atomically(plot, plot_scrambled(found))
+    return found.to_json()
 
 
 def _write(out: Path, content: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ def render(
     track: Track = None,
     query: Query = None,
     side_by_side: Path | None = None,
+    annotations: Path | None = None,
     panels: Literal["layers"] | None = None,
     importance: Annotated[bool, Parameter(show_default=False)] = False,
     reorder: Annotated[bool, Parameter(show_default=False)] = False,
@@ -66,6 +67,9 @@ def render(
         An object query, instead of an instance.
     side_by_side
         Another run over the same videos, shown at the right on the same scale.
+    annotations
+        Annotated YTVIS file of the videos: what an instance really is stands below its class, and
+        frames in which that object is annotated are shaded in the curve of importance.
     panels
         A panel for each layer, beside that of their mean.
     importance
@@ -123,6 +127,7 @@ def render(
         beside=None
         if side_by_side is None
         else open_run(side_by_side, short_side_px=short_side_px),
+        annotations=annotations,
         fps=fps,
         file_type=file_type,
         images=images,

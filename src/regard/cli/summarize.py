@@ -30,6 +30,7 @@ def summarize(
     permutations: Annotated[int, Parameter(validator=Number(gte=1))] = 10_000,
     seed: int = 42,
     no_plots: Annotated[bool, Parameter(show_default=False)] = False,
+    short_side_px: Annotated[int, Parameter(validator=Number(gte=32))] = 480,
 ) -> int:
     """Sum up a run over videos, and write that into the run.
 
@@ -69,8 +70,11 @@ def summarize(
         Of the permutations.
     no_plots
         Draw nothing.
+    short_side_px
+        What frames were resized to, for runs that do not say it.
     """
-    from regard.summaries.choice import Choice
+    from regard.runs import open_run
+    from regard.runs.choice import Choice
     from regard.summaries.summarize import summarize as sum_up
 
     choice = Choice(
@@ -81,9 +85,9 @@ def summarize(
         queries=query,
     )
     found = sum_up(
-        run,
+        open_run(run, short_side_px=short_side_px),
         annotations=annotations,
-        against=against,
+        against=None if against is None else open_run(against, short_side_px=short_side_px),
         regions=regions,
         choice=choice,
         share=share,

@@ -18,7 +18,8 @@ from regard.models.dvis_daq.observe import Sink
 from regard.models.dvis_daq.output import Detection
 from regard.models.dvis_daq.preparation import prepare_frame
 from regard.models.dvis_daq.pretrained import Pretrained, pretrained
-from regard.models.dvis_daq.record_video import frame_bytes, record_video
+from regard.models.dvis_daq.record_video import checked_layers, record_video
+from regard.models.dvis_daq.recorded_bytes import recorded_bytes
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.video_attention import VideoAttention
@@ -222,7 +223,10 @@ def look_at(
             yield prepare_frame(frame.image, settings)[0]
 
     if notify is not None:
-        notify(_told(clip, wanted, frame_bytes(network, view, keep, layers), keep))
+        count = None if clip.frame_count is None else wanted.count(clip.frame_count)
+        frames, chosen = count or settings.window, checked_layers(network, keep, layers)
+        size = recorded_bytes(network, view, settings, keep, chosen, frames)
+        notify(_told(clip.name, count, size / frames, keep))
     attention = record_video(
         network, prepared(), settings, view, keep=keep, layers=layers, sink=sink
     )
@@ -255,14 +259,13 @@ def _name(model: str | os.PathLike[str] | Pretrained | DvisDaq) -> str:
     return Path(model).name if isinstance(model, (str, os.PathLike)) else ""
 
 
-def _told(clip: Video, wanted: FrameRange, bytes_a_frame: int, keep: Keep) -> str:
+def _told(name: str, count: int | None, bytes_a_frame: float, keep: Keep) -> str:
     """What the run will keep, for people."""
-    count = None if clip.frame_count is None else wanted.count(clip.frame_count)
     where = "on disk" if keep == "maps" else "in memory"
     total = (
         "" if count is None else f", {count * bytes_a_frame / 2**20:,.0f} MiB for {count} frames"
     )
-    return f"{clip.name}: keeping about {bytes_a_frame / 2**20:.2g} MiB a frame {where}{total}"
+    return f"{name}: keeping about {bytes_a_frame / 2**20:.2g} MiB a frame {where}{total}"
 
 
 def _first(clip: Video, wanted: FrameRange) -> Frame:

@@ -40,6 +40,8 @@ class VideoEvaluation:
     """Least score of the tracks below."""
     identity: Identity
     consistency: Consistency
+    best_scores: Mapping[int | str, float]
+    """Score of the best result of each video; 0 where there is none."""
 
     def to_json(self) -> dict[str, Any]:
         """All numbers; null where there is none."""
@@ -58,6 +60,7 @@ class VideoEvaluation:
             "identity": dataclasses.asdict(self.identity)
             | _told({name: getattr(self.identity, name) for name in ("mota", "motp", "idf1")}),
             "consistency": _told({name: self.consistency.mean(name) for name in CONSISTENCY_NAMES}),
+            "best_scores": {str(video): score for video, score in self.best_scores.items()},
             "pairs": [_told(dataclasses.asdict(pair)) for pair in self.consistency.pairs],
         }
 
@@ -103,6 +106,10 @@ def evaluate_videos(
         threshold=threshold,
         identity=identity(looked_at),
         consistency=consistency(looked_at),
+        best_scores={
+            video: max((track.score for track in tracks if track.video_id == video), default=0.0)
+            for video in truth.videos
+        },
     )
 
 

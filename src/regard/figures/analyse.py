@@ -10,12 +10,15 @@ from regard.errors import SelectionError
 from regard.figures.decoder import DecoderLook
 from regard.figures.film import FilmLook
 from regard.figures.films import render_run
+from regard.figures.maps import Maps
 from regard.figures.plots import Kind, PlotOptions, plot_run
-from regard.figures.subject import OnFailure, choose, raised
+from regard.figures.subject import OnFailure, Subject, choose, raised
 from regard.render.look import Look
 from regard.runs import Run
-from regard.summaries.choice import Choice
+from regard.runs.choice import Choice
 from regard.summaries.summarize import summarize
+
+Paths = Iterator[Path]
 
 
 def analyse_run(
@@ -31,7 +34,7 @@ def analyse_run(
     images: str | os.PathLike[str] | None = None,
     notify: Callable[[str], object] | None = None,
     on_failure: OnFailure = raised,
-) -> Iterator[Path]:
+) -> Paths:
     """Sum a run up, plot it, roll it out and film it; gives each path once it is there.
 
     What is there from before is not made again, so the same call goes on after an interruption.
@@ -41,7 +44,7 @@ def analyse_run(
         videos: Which ones are drawn and filmed; all by default.
         instances: Places in the list of instances; 0 is the best of each video. Videos with fewer
             have fewer figures.
-        annotations: Annotated YTVIS file of the videos; see `summarize`.
+        annotations: Annotated YTVIS file of the videos; see `summarize` and `render_run`.
         against: Another run over the same videos, compared and shown beside.
         cmap: A matplotlib colour map.
         fps: Frames a second of films; by default the videos' own.
@@ -54,11 +57,12 @@ def analyse_run(
     Raises:
         RegardError: As `summarize`, `plot_run` and `render_run`.
     """
-    summary = summarize(run, annotations=annotations, against=against, choice=_best(instances))
+    choice = Choice(places=tuple(instances), skips_missing=True)
+    summary = summarize(run, annotations=annotations, against=against, choice=choice)
     yield from summary.written
+    tell = notify or (lambda _: None)
     for what, missing in summary.not_available.items():
-        if notify is not None:
-            notify(f"no {what} of {missing['of'][0]}: {missing['reason']}")
+        tell(f"no {what} of {missing['of'][0]}: {missing['reason']}")
     look = Look(cmap=cmap)
     options = PlotOptions(decoder=DecoderLook(look=look), images=images)
     for name in videos or run.videos:
@@ -66,34 +70,52 @@ def analyse_run(
             if place < len(run.video(name).instances):
                 chosen: dict[str, Any] = {"videos": [name], "chosen": {"instances": [place]}}
                 chosen["on_failure"] = on_failure
-                yield from _plots(run, chosen, options)
+                (subject,) = choose(run.video(name), instances=[place])
+                yield from _plots(run, subject, chosen, options)
+                if not _has_maps(subject):
+                    tell(f"no maps and films of video {name}, instance {place}: {_why(subject)}")
+                    continue
                 more = {"fps": fps, "file_type": file_type, "images": images}
-                yield from _films(run, chosen, look, against, more)
+                more |= {"annotations": annotations}
+                yield from _films(run, subject, chosen, look, against, more)
 
 
-def _best(instances: Sequence[int]) -> Choice:
-    """The instances that are asked for, of videos that have so many."""
-    return Choice(best=max(instances, default=0) + 1)
+def _why(subject: Subject) -> str:
+    """Why there are no maps of a subject."""
+    try:
+        Maps.of(subject)
+    except SelectionError as error:
+        return str(error)
+    raise AssertionError("there are maps")
 
 
-def _plots(run: Run, chosen: Mapping[str, Any], options: PlotOptions) -> Iterator[Path]:
+def _plots(run: Run, subject: Subject, chosen: Mapping[str, Any], options: PlotOptions) -> Paths:
     """Every plot that an instance can have."""
-    (subject,) = choose(run.video(chosen["videos"][0]), **chosen["chosen"])
-    assert subject.instance is not None
-    is_offline = bool(subject.video.refiner_layers)
-    kinds: list[Kind] = ["page", "importance"]
-    kinds += ["temporal"] if is_offline and _has_time(run, chosen) else []
-    kinds += ["tracker"] if subject.instance.track_id is not None else []
+    video = subject.video
+    kinds: list[Kind] = ["page", "importance"] if _has_maps(subject) else ["importance"]
+    kinds += ["temporal"] if _has_time(subject) else []
+    kinds += ["tracker"] if _is_read_by_the_tracker(subject) else []
     for kind in kinds:
         yield from plot_run(run, kind, options=options, **chosen)
-    for scaling in ("per_frame", "temporal_per_frame") if is_offline else ("per_frame",):
+    if not _has_maps(subject):
+        return
+    for scaling in ("per_frame", "temporal_per_frame") if video.weighs_frames else ("per_frame",):
         scaled = replace(options, decoder=replace(options.decoder, scaling=scaling))
         yield from plot_run(run, "decoder", options=scaled, **chosen)
 
 
-def _has_time(run: Run, chosen: Mapping[str, Any]) -> bool:
+def _has_maps(subject: Subject) -> bool:
+    """Whether there is a frame with attention on its pixels."""
+    return bool(subject.life and subject.video.decoder_layers)
+
+
+def _is_read_by_the_tracker(subject: Subject) -> bool:
+    assert subject.instance is not None
+    return subject.instance.track_id is not None and bool(subject.video.tracker_layers)
+
+
+def _has_time(subject: Subject) -> bool:
     """Whether the run kept the instance's attention over time."""
-    (subject,) = choose(run.video(chosen["videos"][0]), **chosen["chosen"])
     assert subject.instance is not None
     try:
         subject.video.temporal(-1, subject.instance.row)
@@ -103,13 +125,18 @@ def _has_time(run: Run, chosen: Mapping[str, Any]) -> bool:
 
 
 def _films(
-    run: Run, chosen: Mapping[str, Any], look: Look, against: Run | None, more: Mapping[str, Any]
-) -> Iterator[Path]:
+    run: Run,
+    subject: Subject,
+    chosen: Mapping[str, Any],
+    look: Look,
+    against: Run | None,
+    more: Mapping[str, Any],
+) -> Paths:
     """The film, the same by importance, and two runs beside each other."""
-    is_offline = bool(run.video(chosen["videos"][0]).refiner_layers)
-    plain = FilmLook(look=look, importance=is_offline)
+    weighs_frames = subject.video.weighs_frames
+    plain = FilmLook(look=look, importance=weighs_frames)
     yield from render_run(run, how=plain, **chosen, **more)
-    if is_offline:
+    if weighs_frames:
         yield from render_run(run, how=replace(plain, reorder=True), **chosen, **more)
     if against is not None:
         yield from render_run(run, how=FilmLook(look=look), beside=against, **chosen, **more)

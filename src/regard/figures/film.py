@@ -19,6 +19,7 @@ from regard.figures.maps import Maps, small_hw
 from regard.figures.photo_store import PhotoStore
 from regard.figures.scaling import FrameScales
 from regard.figures.subject import Subject
+from regard.figures.truth import Truth
 from regard.media.frames import Frame
 from regard.models.dvis_daq.frame_store import FrameStore
 from regard.render.arrays import Floats
@@ -58,6 +59,7 @@ def film(
     how: FilmLook = FilmLook(),
     *,
     beside: tuple[Subject, tuple[str, str]] | None = None,
+    truth: Truth | None = None,
 ) -> Iterator[Image.Image]:
     """The pictures of a film, one by one, all of one size.
 
@@ -71,6 +73,8 @@ def film(
         how: Scale, colours and parts.
         beside: The subject of another run, shown at the right on the same scale, and the names
             of both.
+        truth: The annotated object that the subject is: written below its class, and its frames
+            are shaded in the curve.
 
     Raises:
         SelectionError: A layer that was not kept, weights of frames of an online model, or runs
@@ -83,7 +87,7 @@ def film(
             f"{beside[0].video.frame_count} in the other; films beside each other need the same"
         )
     with ExitStack() as stack:
-        made = _Film.of(subject, layers, how, beside, stack)
+        made = _Film.of(subject, layers, how, beside, truth, stack)
         if not how.reorder:
             for index, frame in enumerate(frames):
                 yield made.picture(index, frame.image, frame.index)
@@ -164,6 +168,7 @@ class _Film:
     strands: list[_Strand]
     canvas: FilmCanvas
     weights: Floats | None
+    truth: Truth | None
 
     @classmethod
     def of(
@@ -172,6 +177,7 @@ class _Film:
         layers: Sequence[int] | None,
         how: FilmLook,
         beside: tuple[Subject, tuple[str, str]] | None,
+        truth: Truth | None,
         stack: ExitStack,
     ) -> "_Film":
         counts = how.importance or how.reorder
@@ -184,9 +190,11 @@ class _Film:
             panel_wh=width,
             names=[_named(s, with_range=not one_scale) for s in strands] if has_names else (),
             legend=_legend(strands, how, one_scale),
-            chart=_curve(subject, weights, width[0] * len(strands)) if how.importance else None,
+            chart=_curve(subject, truth, weights, width[0] * len(strands))
+            if how.importance
+            else None,
         )
-        return cls(subject, strands, canvas, weights)
+        return cls(subject, strands, canvas, weights, truth)
 
     def picture(
         self, index: int, photo: Image.Image, number_in_video: int, *, plain: bool = False
@@ -217,6 +225,9 @@ class _Film:
         if strand is self.strands[0] or subject is not self.subject:
             lives = "" if index in subject.life else " · does not live here"
             write_plate(panel, subject.words + lives, (size // 2, size // 2), size=size)
+        if strand is self.strands[0] and self.truth is not None:
+            at_xy = (size // 2, size // 2 + round(1.7 * size))
+            write_plate(panel, self.truth.words_in(index), at_xy, size=size)
         if strand.shared is None and index in strand.scales.lows:
             span = range_words(strand.scales.scale(index))
             below = panel.height - size // 2 - round(1.6 * size)
@@ -271,13 +282,16 @@ def _legend(strands: Sequence[_Strand], how: FilmLook, one_scale: bool) -> Legen
     )
 
 
-def _curve(subject: Subject, weights: Any, width: int) -> Chart:
-    lives = np.asarray(subject.alive())
+def _curve(subject: Subject, truth: Truth | None, weights: Any, width: int) -> Chart:
+    """Weights of frames; those in which the object is annotated, or else it lives, are shaded."""
+    shaded, words = np.asarray(subject.alive()), "lives"
+    if truth is not None:
+        shaded, words = np.isin(np.arange(len(shaded)), truth.frames), "object annotated"
     return Chart(
         curves=[Curve(weights)],
         names=subject.frame_names,
-        shaded=None if lives.all() else lives,
-        shade_name="lives",
+        shaded=None if shaded.all() else shaded,
+        shade_name=words,
         axes=("frame", "weight"),
         size_wh=(max(width, 480) - 24, max(150, min(260, width // 5))),
     )

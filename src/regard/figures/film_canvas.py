@@ -41,7 +41,9 @@ class FilmCanvas:
     """Of the panels, above them; none for a panel alone."""
     legend: Legend
     chart: Chart | None
-    _ground: Image.Image = field(init=False, repr=False)
+    _bands: list[tuple[Image.Image, int]] = field(init=False, repr=False)
+    """What is not covered by a panel, and where it begins from the top."""
+    _size_wh: tuple[int, int] = field(init=False, repr=False)
     _left: int = field(init=False, repr=False, default=0)
     _chart_xy: tuple[int, int] = field(init=False, repr=False, default=(0, 0))
 
@@ -64,7 +66,15 @@ class FilmCanvas:
             self._chart_xy = (_PAD, below)
             self.chart.draw(sheet, *self._chart_xy)
         legend.draw(sheet, _PAD, below + chart_height, width - 2 * _PAD)
-        self._ground = sheet.picture().image
+        self._bands = self._cut(sheet.picture().image, row)
+
+    def _cut(self, ground: Image.Image, row: int) -> list[tuple[Image.Image, int]]:
+        """Bands of the ground: what a panel of the full width covers need not be copied."""
+        self._size_wh = width, height = ground.size
+        ends = [(0, self._top), (self._top + self.panel_wh[1], height)]
+        if len(self.names) > 1 or row < width:
+            ends = [(0, height)]
+        return [(ground.crop((0, a, width, b)), a) for a, b in ends if a < b]
 
     def _write_names(self, sheet: Sheet) -> None:
         """In type of one size, smaller where the longest name does not fit, within reason."""
@@ -86,7 +96,9 @@ class FilmCanvas:
 
     def filled(self, panels: Sequence[Image.Image], *, cursor: int) -> Image.Image:
         """The canvas with panels on it, and the cursor of the curve at a frame."""
-        picture = self._ground.copy()
+        picture = Image.new("RGB", self._size_wh, None)
+        for band, top in self._bands:
+            picture.paste(band, (0, top))
         for place, panel in enumerate(panels):
             left = self._left + place * (self.panel_wh[0] + style.GAP)
             picture.paste(panel, (left, self._top))

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from regard.datasets.ytvis_tracks import read_truth
 from regard.errors import MediaError, SelectionError
 from regard.figures.film import FilmLook, film
 from regard.figures.room import Room
 from regard.figures.subject import OnFailure, Subject, choose, raised, subjects
+from regard.figures.truth import Truth
 from regard.file_names import safe_name
 from regard.runs import RecordedVideo, Run
 
@@ -29,6 +31,7 @@ def render_run(
     layers: Sequence[int] | None = None,
     how: FilmLook = FilmLook(),  # noqa: B008 - it is frozen
     beside: Run | None = None,
+    annotations: str | os.PathLike[str] | None = None,
     fps: float | None = None,
     file_type: Literal["mp4", "gif"] = "mp4",
     images: str | os.PathLike[str] | None = None,
@@ -47,6 +50,8 @@ def render_run(
         how: Scale, colours and parts of the film.
         beside: Another run over the same videos; the instance that overlaps most with each one is
             shown at the right, on the same scale.
+        annotations: Annotated YTVIS file of the videos: what an instance really is stands below
+            its class, and frames in which that object is annotated are shaded in the curve.
         fps: Frames a second; by default the video's own.
         file_type: "mp4" or "gif".
         images: Where the frames are now; by default where they were when the run was made.
@@ -56,17 +61,21 @@ def render_run(
 
     Raises:
         SelectionError: Something that a run does not hold.
+        FormatError: Annotations that are damaged or of other videos.
         MediaError, RunError: Frames cannot be read, or files not written.
     """
+    truth = None if annotations is None else read_truth(annotations)
     with Room(run, out) as room:
         for subject in subjects(run, videos, chosen or {}, on_failure):
             video = subject.video
             rate = fps or video.frames_per_second or DEFAULT_FRAMES_PER_SECOND
             folder = safe_name(video.id, otherwise="video")
+            real = None if truth is None else Truth.of(subject, truth)
             path = f"videos/{folder}/{subject.name}{_suffix(subject, how, layers)}"
-            path += f"{'_beside' if beside else ''}.{file_type}"
+            path += f"{'_truth' if real else ''}{'_beside' if beside else ''}.{file_type}"
             choices = asdict(how) | subject.choices() | {"fps": rate, "layers": _listed(layers)}
             choices["beside"] = None if beside is None else _names(run, beside)[1]
+            choices |= {} if real is None else {"truth": real.choices()}
             if there := room.made(f"film {path}", choices):
                 yield from there
                 continue
@@ -75,7 +84,7 @@ def render_run(
                 if beside is not None:
                     other = overlapping(subject, beside.video(video.id))
                     pair = (other, _names(run, beside))
-                frames = film(subject, video.frames(images), layers, how, beside=pair)
+                frames = film(subject, video.frames(images), layers, how, beside=pair, truth=real)
                 yield room.film(f"film {path}", path, frames, rate, choices)
             except (SelectionError, MediaError) as error:
                 on_failure(error)
@@ -97,7 +106,8 @@ def overlapping(subject: Subject, other: RecordedVideo) -> Subject:
         )
     if subject.instance is None:
         return choose(other, query=subject.query, **subject.options)[0]
-    picks = np.linspace(subject.life.start, subject.life.stop - 1, _COMPARED_FRAMES)
+    life = subject.require_life()
+    picks = np.linspace(life.start, life.stop - 1, _COMPARED_FRAMES)
     frames = sorted({round(pick) for pick in picks.tolist()})
     own = [subject.instance.masks(frame) for frame in frames]
     shares = []

@@ -75,10 +75,12 @@ def draw_importance(
     """
     if subject.instance is None:
         raise SelectionError("frames count for instances; choose one instead of an object query")
-    blocks: list[Block] = list(weight_charts(subject)) if subject.video.refiner_layers else []
-    if photos and subject.video.refiner_layers:
+    blocks: list[Block] = list(weight_charts(subject)) if subject.video.weighs_frames else []
+    if photos and subject.video.weighs_frames:
         blocks.append(Named("frames that count most", most_counting(subject, photos)))
-    blocks += [Named("attention along the track", track_chart(subject, layers))]
+    has_maps = bool(subject.video.decoder_layers and subject.life)
+    if has_maps:
+        blocks += [Named("attention along the track", track_chart(subject, layers))]
     if subject.instance.track_id is not None:
         blocks.append(Named("identity", identity_chart(subject)))
     page = Column(blocks)
@@ -86,7 +88,10 @@ def draw_importance(
         page.size_wh,
         page.draw,
         title=f"What counts for {subject.words}",
-        lines=[about(subject), Maps.of(subject, layers).words],
+        lines=[
+            about(subject),
+            Maps.of(subject, layers).words if has_maps else "its attention on frames was not kept",
+        ],
     )
 
 

@@ -29,9 +29,14 @@ class Maps:
         """Of some layers, by default of all that were kept.
 
         Raises:
-            SelectionError: A layer that was not kept.
+            SelectionError: A layer that was not kept, or a subject that lives in no frame.
         """
         kept = subject.video.decoder_layers
+        if not kept:
+            raise SelectionError(
+                f"video {subject.video.id!r} kept no layer of the predictor, so there are no maps"
+            )
+        subject.require_life()
         chosen = tuple(kept if layers is None else layers)
         if not chosen or not set(chosen) <= set(kept):
             raise SelectionError(

@@ -34,23 +34,22 @@ def draw_overview(
     """
     tiles, legend = map_tiles(subject, photos, layers, how)
     blocks: list[Block] = [Column([tiles, Key(legend, WIDTH)], gap=12)]
-    is_offline = subject.instance is not None and bool(subject.video.refiner_layers)
-    if is_offline:
+    if subject.instance is not None and subject.video.weighs_frames:
         blocks += weight_charts(subject, 240)
     if subject.instance is not None:
         blocks.append(Named("attention along the track", track_chart(subject, layers, 260)))
-    blocks += _matrices(subject, is_offline)
+    blocks += _matrices(subject)
     page = Column(blocks)
     title = subject.words[0].upper() + subject.words[1:]
     return draw_page(page.size_wh, page.draw, title=title, lines=[about(subject)])
 
 
-def _matrices(subject: Subject, is_offline: bool) -> list[Block]:
+def _matrices(subject: Subject) -> list[Block]:
     """Rollout over time, and the track's way through the object queries, beside each other."""
     found: list[Block] = []
     look = Look(cmap="viridis", high="max", unit="weight")
     names = subject.frame_names
-    if is_offline:
+    if subject.instance is not None and subject.video.refiner_layers:
         rolled = TimeAttention.of(subject).rollout()
         axes = ("frame", "frame it looks at")
         plot = MatrixPlot.of(

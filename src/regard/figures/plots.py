@@ -211,7 +211,7 @@ def shown_frames(subject: Subject, wanted: FrameRange | None) -> list[int]:
         if not found:
             raise SelectionError(f"frames {wanted}: video {subject.video.id!r} has {count}")
         return found
-    life = subject.life
+    life = subject.require_life()
     picks = np.linspace(life.start, life.stop - 1, min(DEFAULT_FRAMES, len(life)))
     return sorted({round(pick) for pick in picks.tolist()})
 
@@ -221,7 +221,7 @@ def _safe(subject: Subject) -> str:
 
 
 def _most_counting(subject: Subject) -> list[int]:
-    if subject.instance is None or not subject.video.refiner_layers:
+    if subject.instance is None or not subject.video.weighs_frames:
         return []
     order = np.argsort(-np.asarray(subject.frame_weights()), kind="stable")
     return sorted(order[:DEFAULT_FRAMES].tolist())

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from regard.datasets.rle import Mask
-from regard.errors import RegardError, SelectionError
+from regard.errors import CaptureError, RegardError, SelectionError
 from regard.runs import RecordedInstance, RecordedVideo, Run
+from regard.runs.choice import Choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +42,20 @@ class Subject:
         return [str(index) for index in self.video.frame_indices]
 
     def cell_weights(self, frame: int, layer: int) -> Tensor | None:
-        """Weight of each cell of a layer's feature level, (cells,); None outside of its life."""
+        """Weight of each cell of a layer's feature level, (cells,); None outside of its life.
+
+        Raises:
+            SelectionError: The run does not hold what is asked for.
+        """
         attention = self.video.attention
-        if self.instance is not None:
-            return attention.cell_weights(self.instance.row, frame, layer, **self.options)
-        masked, head = self.options.get("masked", True), self.options.get("decoder_head")
-        weights = attention.decoder_weights(layer, frame, masked=masked, head=head)
-        return weights[self.query]
+        try:
+            if self.instance is not None:
+                return attention.cell_weights(self.instance.row, frame, layer, **self.options)
+            masked, head = self.options.get("masked", True), self.options.get("decoder_head")
+            weights = attention.decoder_weights(layer, frame, masked=masked, head=head)
+            return weights[self.query]
+        except CaptureError as error:
+            raise SelectionError(f"video {self.video.id!r}: {error}") from error
 
     def mask(self, frame: int) -> Mask | None:
         """Where the instance is in a frame; None if there is no such place."""
@@ -66,6 +74,20 @@ class Subject:
                 f"{self.name.replace('_', ' ')} has no weights of frames; instances have them"
             )
         return self.video.importance(self.instance.row).weights
+
+    def require_life(self) -> range:
+        """Frames in which there is attention to show.
+
+        Raises:
+            SelectionError: There is none.
+        """
+        if not self.life:
+            raise SelectionError(
+                f"{self.name} of video {self.video.id!r} ({self.words}) has no attention to show: "
+                "it was linked by similarity, and this run does not say by which object queries; "
+                "record the videos again with regard run, or choose a track"
+            )
+        return self.life
 
     def alive(self) -> Tensor:
         """Whether there is attention to show, bool (frames,)."""
@@ -94,13 +116,23 @@ def choose(
     Raises:
         SelectionError: More than one way of choosing, or nothing that fits.
     """
-    asked = [bool(tuple(instances)), category is not None, track is not None, query is not None]
+    instances = tuple(instances)
+    asked = [bool(instances), category is not None, track is not None, query is not None]
     if sum(asked) > 1:
         raise SelectionError("choose by instance, class, track or query, not by several of them")
     if query is not None:
         return [_of_query(video, query, options)]
-    places = _places(video, tuple(instances), category, track)
-    return [_of_instance(video, place, options) for place in places]
+    wanted = Choice(
+        best=None if category is not None else 1,
+        places=instances,
+        category=category,
+        track=track,
+    )
+    wanted.check([video])
+    found = [place for place, _ in wanted.of(video)]
+    if not found:
+        raise SelectionError(f"nothing was found in video {video.id!r}")
+    return [_of_instance(video, place, options) for place in found]
 
 
 OnFailure = Callable[[RegardError], object]
@@ -130,28 +162,6 @@ def subjects(
             on_failure(error)
             continue
         yield from found
-
-
-def _places(
-    video: RecordedVideo, instances: tuple[int, ...], category: str | None, track: int | None
-) -> list[int]:
-    found = list(enumerate(video.instances))
-    if track is not None:
-        places = [place for place, one in found if one.track_id == track][:1]
-        known_tracks = {one.track_id for _, one in found if one.track_id is not None}
-        wanted, there = f"track {track}", [str(one) for one in sorted(known_tracks)]
-    elif category is not None:
-        names = {category, category.casefold()}
-        places = [p for p, o in found if {str(o.category_id), o.category.casefold()} & names]
-        wanted, there = f"class {category!r}", sorted({one.category for _, one in found})
-    else:
-        for place in instances:
-            video.instance(place)
-        places, wanted, there = list(instances or range(min(1, len(found)))), "instance", []
-    if not places:
-        known = f"; there are {', '.join(there)}" if there else ""
-        raise SelectionError(f"nothing in video {video.id!r} is {wanted}{known}")
-    return places
 
 
 def _of_instance(video: RecordedVideo, place: int, options: dict[str, Any]) -> Subject:

@@ -30,7 +30,9 @@ class TimeAttention:
     subject: Subject
     layers: tuple[int, ...]
     heads: tuple[Tensor, ...]
-    """Of each layer, (heads, frames, frames)."""
+    """Of each layer, (heads, frames, frames); one, their mean, where no more was kept."""
+    is_mean: bool = False
+    """Whether the run kept the mean of heads alone."""
 
     @classmethod
     def of(
@@ -51,30 +53,45 @@ class TimeAttention:
             raise SelectionError("the refiner attends from frame to frame for instances only")
         if not video.refiner_layers:
             raise SelectionError(
-                f"video {video.id!r} was run with an online model: it has no attention over time"
+                f"video {video.id!r} has no attention over time: online models have none"
             )
         chosen = tuple(video.refiner_layers if layers is None else layers)
         if head is not None:
             found = [video.temporal(layer, instance.row, head)[None] for layer in chosen]
-        else:
-            found = [_heads(subject, layer, instance.row) for layer in chosen]
-        return cls(subject, chosen, tuple(found))
+            return cls(subject, chosen, tuple(found))
+        of_layers = [_heads(subject, layer, instance.row) for layer in chosen]
+        if all(of_layers):
+            return cls(subject, chosen, tuple(torch.stack(heads) for heads in of_layers))
+        found = [video.temporal(layer, instance.row)[None] for layer in chosen]
+        return cls(subject, chosen, tuple(found), is_mean=True)
+
+    def require_heads(self, why: str) -> None:
+        """Refuse what needs single heads where only their mean was kept.
+
+        Raises:
+            SelectionError: The run does not hold them.
+        """
+        if self.is_mean:
+            raise SelectionError(
+                f"video {self.subject.video.id!r} kept the mean of heads of the refiner alone, and "
+                f"{why} needs each; record the videos again with regard run"
+            )
 
     def rollout(self, *, residual: float = 0.5, fusion: Fusion = "mean") -> Tensor:
         """How much of each frame reaches each frame; see `temporal_rollout`."""
+        if fusion != "mean":
+            self.require_heads(f"fusion {fusion!r}")
         return temporal_rollout(self.heads, residual=residual, fusion=fusion)
 
 
-def _heads(subject: Subject, layer: int, row: int) -> Tensor:
-    """All heads of a layer; runs that kept their mean alone have one."""
+def _heads(subject: Subject, layer: int, row: int) -> list[Tensor]:
+    """All heads of a layer; none where they were not kept."""
     found: list[Tensor] = []
     while True:
         try:
             found.append(subject.video.temporal(layer, row, len(found)))
         except SelectionError:
-            if not found:
-                raise
-            return torch.stack(found)
+            return found
 
 
 def draw_temporal(
@@ -102,10 +119,13 @@ def draw_temporal(
         cmap: A matplotlib colour map.
     """
     time = TimeAttention.of(subject, layers, head)
+    if by_head:
+        time.require_heads("a matrix for each head")
     rolled = time.rollout(residual=residual, fusion=fusion)
     look = Look(cmap=cmap, high="max", unit="weight")
     table, legend = _layers(time, by_head, look)
-    page = Column([table, _rolled_out(time, rolled, look, table.size_wh[0])])
+    charts = _rolled_out(time, rolled, look, table.size_wh[0], _rest(time, residual, fusion))
+    page = Column([table, charts])
     heads = "each head" if by_head else (f"head {head}" if head is not None else "mean of heads")
     kept = f"rollout: residual {residual:g}, {fusion} of heads"
     return draw_page(
@@ -128,11 +148,20 @@ def _layers(time: TimeAttention, by_head: bool, look: Look) -> tuple[Column, Leg
     return in_rows(named, columns), plots[0].legend()
 
 
-def _rolled_out(time: TimeAttention, rolled: Tensor, look: Look, width: int) -> Row:
+def _rest(time: TimeAttention, residual: float, fusion: Fusion) -> Tensor | None:
+    """The rollout without the first layer."""
+    if len(time.layers) == 1:
+        return None
+    return temporal_rollout(time.heads[1:], residual=residual, fusion=fusion)
+
+
+def _rolled_out(
+    time: TimeAttention, rolled: Tensor, look: Look, width: int, rest: Tensor | None
+) -> Row:
     """The rollout on its own scale, and its column means."""
     plot = _plot(time.subject, rolled, look, 1.3 * _SIDE)
     words = f"rollout of layers {time.layers[0]} to {time.layers[-1]}, up to {rolled.max():.2f}"
-    received = _received(time, rolled, max(900, width - plot.size_wh[0] - 32))
+    received = _received(time, rolled, rest, max(900, width - plot.size_wh[0] - 32))
     return Row([Named(words, plot), Named("how much of a frame reaches all frames", received)])
 
 
@@ -161,13 +190,13 @@ def _plot(
     )
 
 
-def _received(time: TimeAttention, rolled: Tensor, width: int) -> Chart:
+def _received(time: TimeAttention, rolled: Tensor, rest: Tensor | None, width: int) -> Chart:
     """Column means of the rollout, without the first layer as well, beside the exact weights."""
     curves = [Curve(column_mean(rolled), "rollout")]
-    if len(time.layers) > 1:
-        rest = temporal_rollout(time.heads[1:])
+    if rest is not None:
         curves.append(Curve(column_mean(rest), f"without layer {time.layers[0]}", dashed=True))
-    curves.append(Curve(time.subject.frame_weights(), "weight for the class"))
+    if time.subject.video.weighs_frames:
+        curves.append(Curve(time.subject.frame_weights(), "weight for the class"))
     return Chart(
         curves=curves,
         names=time.subject.frame_names,

@@ -1,7 +1,7 @@
 """Writing moving pictures: GIF and MP4, whole or not at all, the same bytes for the same frames.
 
 Frames are taken one by one, so that a film of any length needs the memory of a few of them. They
-are made on a thread of their own while those before are encoded.
+are made and converted on a thread of their own while those before are encoded.
 """
 
 import io
@@ -21,6 +21,11 @@ from regard.media.prefetch import prefetched
 from regard.media.pyav import require_av
 
 KINDS = (".gif", ".mp4")
+
+_AHEAD = 2
+"""Frames that wait for the encoder: few, so that they are in the processor's cache by then."""
+
+_PIXEL_FORMAT = "yuv420p"
 
 _BT709 = 1
 """Code of the colours of HD video, and of their range from 16 to 235, in H.264 (ITU-T H.273)."""
@@ -46,11 +51,11 @@ def write_animation(
         raise MediaError(f"{shown}: cannot write {kind!r}, only {', '.join(KINDS)}")
     if not fps > 0:
         raise MediaError(f"{shown}: {fps} frames a second; expected more than 0 a second")
-    write: Callable[[BinaryIO, Iterable[Image.Image], float], None]
+    write: Callable[[BinaryIO, Iterator[Image.Image], float], None]
     write = _write_gif if kind == ".gif" else _write_mp4
     try:
-        with closing(prefetched(iter(frames))) as made, written_atomically(path) as file:
-            write(file, _of_one_size(made, shown), fps)
+        with written_atomically(path) as file:
+            write(file, _of_one_size(frames, shown), fps)
     except MediaError:
         raise
     except OSError as error:
@@ -60,12 +65,11 @@ def write_animation(
 def mp4_bytes(frames: Iterable[Image.Image], fps: float) -> bytes:
     """The content of the MP4 file that `write_animation` writes."""
     file = io.BytesIO()
-    with closing(prefetched(iter(frames))) as made:
-        _write_mp4(file, made, fps)
+    _write_mp4(file, iter(frames), fps)
     return file.getvalue()
 
 
-def _of_one_size(frames: Iterator[Image.Image], shown: str) -> Iterator[Image.Image]:
+def _of_one_size(frames: Iterable[Image.Image], shown: str) -> Iterator[Image.Image]:
     """The same frames, as long as they are of one size; an error if there are none."""
     size: tuple[int, int] | None = None
     for index, frame in enumerate(frames):
@@ -80,19 +84,20 @@ def _of_one_size(frames: Iterator[Image.Image], shown: str) -> Iterator[Image.Im
         raise MediaError(f"{shown}: no frames; expected at least one frame")
 
 
-def _write_gif(file: BinaryIO, frames: Iterable[Image.Image], fps: float) -> None:
+def _write_gif(file: BinaryIO, frames: Iterator[Image.Image], fps: float) -> None:
     """A GIF that repeats for ever; a frame stays for a whole number of hundredths of a second."""
     reduced = (_reduced(frame.convert("RGB")) for frame in frames)
-    next(reduced).save(
-        file,
-        "GIF",
-        save_all=True,
-        append_images=reduced,
-        duration=max(20, round(100 / fps) * 10),
-        loop=0,
-        optimize=False,
-        disposal=2,
-    )
+    with closing(prefetched(reduced, ahead=_AHEAD)) as made:
+        next(made).save(
+            file,
+            "GIF",
+            save_all=True,
+            append_images=made,
+            duration=max(20, round(100 / fps) * 10),
+            loop=0,
+            optimize=False,
+            disposal=2,
+        )
 
 
 def _reduced(frame: Image.Image) -> Image.Image:
@@ -104,7 +109,7 @@ def _reduced(frame: Image.Image) -> Image.Image:
     return frame.quantize(256, palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
-def _write_mp4(file: BinaryIO, frames: Iterable[Image.Image], fps: float, crf: int = 18) -> None:
+def _write_mp4(file: BinaryIO, frames: Iterator[Image.Image], fps: float, crf: int = 18) -> None:
     """H.264 in MP4 that browsers and slides play; odd sides are repeated by a pixel.
 
     Colours are those of HD video and the file says so; players guess where it does not, and show
@@ -118,25 +123,34 @@ def _write_mp4(file: BinaryIO, frames: Iterable[Image.Image], fps: float, crf: i
     """
     av = require_av()
     options = {"fflags": "+bitexact"}  # no version of the writer in the file
-    with av.open(file, "w", format="mp4", options=options) as container:
+    with (
+        closing(prefetched(_in_yuv(frames), ahead=_AHEAD)) as made,
+        av.open(file, "w", format="mp4", options=options) as container,
+    ):
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "2"}
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = _PIXEL_FORMAT
         codec = stream.codec_context
         codec.colorspace = codec.color_primaries = codec.color_trc = codec.color_range = _BT709
-        converter = av.video.reformatter.VideoReformatter()
-        for index, frame in enumerate(frames):
-            pixels = _even(np.asarray(frame if frame.mode == "RGB" else frame.convert("RGB")))
+        for index, frame in enumerate(made):
             if index == 0:
-                stream.height, stream.width = pixels.shape[:2]
-            converted = converter.reformat(
-                av.VideoFrame.from_ndarray(pixels, format="rgb24"),
-                format=stream.pix_fmt,
-                dst_colorspace="ITU709",
-                interpolation="BILINEAR",
-            )
-            container.mux(stream.encode(converted))
+                stream.width, stream.height = frame.width, frame.height
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def _in_yuv(frames: Iterator[Image.Image]) -> Iterator[Any]:
+    """Frames as the encoder wants them, made where their pixels are still in the cache."""
+    av = require_av()
+    converter = av.video.reformatter.VideoReformatter()
+    for frame in frames:
+        pixels = _even(np.asarray(frame if frame.mode == "RGB" else frame.convert("RGB")))
+        yield converter.reformat(
+            av.VideoFrame.from_numpy_buffer(pixels, format="rgb24"),
+            format=_PIXEL_FORMAT,
+            dst_colorspace="ITU709",
+            interpolation="BILINEAR",
+        )
 
 
 def _even(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -92,17 +92,27 @@ class Chart:
 
     @property
     def _ticks(self) -> tuple[float, ...]:
+        """Values with a number; an end so near to 0 that numbers would meet has none."""
         low, high = self._range
-        return (low, (low + high) / 2, high) if low == 0 else (low, 0.0, high)
+        if low == 0:
+            return low, (low + high) / 2, high
+        top, bottom = self._upright
+        room = 1.1 * style.SMALL * (high - low) / (bottom - top)
+        return tuple(value for value in (low, 0.0, high) if value == 0 or abs(value) >= room)
+
+    @property
+    def _upright(self) -> tuple[int, int]:
+        """Top and bottom of the area inside of the axes."""
+        top = round(1.9 * style.SMALL if self._key() else 0.5 * style.SMALL)
+        return top, self.size_wh[1] - round(3.0 * style.SMALL)
 
     @property
     def plot_box(self) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the area inside of the axes, from the corner."""
         widest = max(text_width(number(value), style.SMALL) for value in self._ticks)
         left = round(widest + 0.5 * style.SMALL + (1.7 * style.SMALL if self.axes[1] else 0))
-        top = round(1.9 * style.SMALL if self._key() else 0.5 * style.SMALL)
-        width, height = self.size_wh
-        return left, top, width - 4, height - round(3.0 * style.SMALL)
+        top, bottom = self._upright
+        return left, top, self.size_wh[0] - 4, bottom
 
     def across(self, frame: float) -> float:
         """Where the middle of a frame is, in pixels from the left."""

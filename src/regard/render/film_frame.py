@@ -17,7 +17,7 @@ from regard.render.arrays import Floats
 from regard.render.colour import Scale, colour_table
 from regard.render.field import UNSEEN
 from regard.render.look import Look
-from regard.render.tile import draw_swatch, muting_matrix
+from regard.render.tile import draw_swatch, muted
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +74,7 @@ class FramePainter:
 
     def ground(self, photo: Image.Image) -> Image.Image:
         """What a map of nothing but zeros would leave of the photo."""
-        is_muted = self.look.mixing == "rising"
-        return photo.convert("RGB", muting_matrix()) if is_muted else photo.copy()
+        return muted(photo) if self.look.mixing == "rising" else photo.copy()
 
 
 def without_attention(photo: Image.Image) -> Image.Image:

@@ -17,6 +17,7 @@ from regard.render.legend import range_words
 from regard.render.look import Look
 from regard.render.picture import clean, text_width
 from regard.render.sheet import Sheet
+from regard.render.style import Colour
 from regard.render.tile import draw_tile, resize_photo
 
 Scaling = Literal["shared", "each"]
@@ -81,6 +82,8 @@ class Grid:
     """Panel whose name is set bold."""
     lead: str = ""
     """Name of a first panel that shows the photo alone; none by default."""
+    colours: Sequence[Colour] = ()
+    """Of a square before each name, by which it is known elsewhere; none by default."""
 
     @property
     def rows(self) -> int:
@@ -121,7 +124,8 @@ class Grid:
 
     def _draw_panel(self, sheet: Sheet, index: int, x: int, y: int, photo: Pixels | None) -> None:
         width, height = self.panel_wh
-        self._write_name(sheet, self.names[index], x, y, bold=index == self.chosen)
+        indent = self._draw_colour(sheet, index, x, y)
+        self._write_name(sheet, self.names[index], x, y, indent, bold=index == self.chosen)
         field, scale = self.fields[index].resized(self.panel_wh), self.scales[index]
         top = y + NAME_HEIGHT
         sheet.panel(draw_tile(field, scale, self.look, photo=photo, zoom=0.8), x, top, scale)
@@ -129,15 +133,26 @@ class Grid:
         if self.ranges_below:
             write_range(sheet, scale, x, top + height + 1.15 * style.SMALL, width)
 
-    def _write_name(self, sheet: Sheet, name: str, x: int, y: int, *, bold: bool = False) -> None:
+    def _draw_colour(self, sheet: Sheet, index: int, x: int, y: int) -> int:
+        """The square before a name; how much room it takes."""
+        if not self.colours:
+            return 0
+        side = round(0.7 * style.SMALL)
+        square = np.full((side, min(side, self.panel_wh[0]), 3), self.colours[index], np.uint8)
+        sheet.panel(square, x, y + style.SMALL - side)
+        return min(round(1.5 * side), self.panel_wh[0])
+
+    def _write_name(
+        self, sheet: Sheet, name: str, x: int, y: int, indent: int = 0, *, bold: bool = False
+    ) -> None:
         sheet.text(
             name,
-            x,
+            x + indent,
             y + style.SMALL,
             size=self._name_size,
             colour=style.INK if bold else style.QUIET,
             weight="bold" if bold else "regular",
-            width=self.panel_wh[0],
+            width=self.panel_wh[0] - indent,
         )
 
     def draw_ring(self, sheet: Sheet, x: int, y: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from regard.errors import GeometryError
 from regard.render import style
 from regard.render.arrays import Array, as_maps, as_photo, check_extent
 from regard.render.field import as_fields
@@ -12,6 +13,7 @@ from regard.render.legend import Legend, all_places
 from regard.render.look import DEFAULT_LOOK, Look
 from regard.render.page import draw_page
 from regard.render.picture import Picture
+from regard.render.style import Colour
 
 _HIGHEST = 800
 
@@ -21,6 +23,7 @@ def draw_heads(
     heats: Array | Sequence[Array],
     *,
     names: Sequence[str] | None = None,
+    colours: Sequence[Colour] = (),
     title: str = "",
     lines: Sequence[str] = (),
     scale: Scaling = "shared",
@@ -36,6 +39,7 @@ def draw_heads(
         heats: (heads, height, width) density, weight per pixel, for the photo's extent: its
             size, or the same proportions. NaN where the model did not see.
         names: Name of each panel; "head 0", "head 1"... by default.
+        colours: Of a square before each name; none by default.
         title: First line, bold.
         lines: Further lines below it.
         scale: "shared" so that heads compare, or "each" with its range below each panel.
@@ -53,6 +57,8 @@ def draw_heads(
     photo_hw = maps.shape[1:] if pixels is None else pixels.shape[:2]
     check_extent(maps.shape[1:], photo_hw)
     photo_wh = (photo_hw[1], photo_hw[0])
+    if colours and len(colours) != len(maps):
+        raise GeometryError(f"{len(colours)} colours for {len(maps)} heads, expected one for each")
     fields = as_fields(maps, masked, padding, look)
     scales = scales_of(fields, look, scale)
     box_wh = (style.PAGE_WIDTH - 2 * style.MARGIN, _HIGHEST)
@@ -68,6 +74,7 @@ def draw_heads(
         ranges_below=scale == "each",
         query_xy=query_xy,
         photo_wh=photo_wh,
+        colours=colours,
     )
     legend = Legend(
         scale=scales[0] if scale == "shared" else None,

@@ -88,10 +88,15 @@ def resize_photo(photo: Pixels, size_wh: tuple[int, int]) -> Pixels:
     return np.asarray(Image.fromarray(photo).resize(size_wh, method))
 
 
-def muting_matrix() -> tuple[float, ...]:
-    """What mutes a photo below a rising map, as Pillow's matrix of three rows of four numbers."""
-    colours = _MUTED_COLOUR * np.eye(3) + (1 - _MUTED_COLOUR) * _LUMA
-    return tuple(np.pad(_MUTED_LIGHT * colours, ((0, 0), (0, 1))).ravel().tolist())
+def muted(photo: Image.Image) -> Image.Image:
+    """An RGB photo muted as below a rising map, to a level or so, in whole numbers.
+
+    A mixture of the photo with its grey, whose levels are such that the mixture loses light, too.
+    """
+    colour = _MUTED_LIGHT * _MUTED_COLOUR
+    light = _MUTED_LIGHT * (1 - _MUTED_COLOUR) / (1 - colour)
+    grey = photo.convert("L").point([round(light * level) for level in range(256)])
+    return Image.blend(photo, Image.merge("RGB", (grey, grey, grey)), 1 - colour)
 
 
 def _muted(photo: Pixels) -> Floats:

@@ -15,6 +15,7 @@ import numpy as np
 from regard import render
 from regard.analysis.divergence import PermutationTest
 from regard.analysis.frame_importance import by_importance, frames_to_reach, shares
+from regard.evaluation.scrambled import Scrambled
 from regard.render import style
 from regard.render.picture import clean
 from regard.summaries.tracker import Weights
@@ -231,6 +232,44 @@ def plot_divergences(divergences: Mapping[str, float], *, names: tuple[str, str]
         return save()
 
 
+def plot_scrambled(found: Scrambled, *, names: Sequence[str] = ("AP", "AP50", "AP75")) -> bytes:
+    """PNG: numbers over videos in order and scrambled, and the best scores by their rank.
+
+    Args:
+        found: Of one model.
+        names: Of the numbers that are shown; error bars are standard deviations over seeds.
+    """
+    shown = {
+        name: found.average_precision[name] for name in names if name in found.average_precision
+    }
+    own, others = found.ranked
+    with _figure(7.2, 3.2) as (figure, save):
+        bars, ranks = figure.subplots(1, 2)
+        places = np.arange(len(shown))
+        spread = shown.values()
+        bars.bar(
+            places - 0.2, [100 * s.original for s in spread], 0.38, color=BLUE, label="in order"
+        )
+        errors = [100 * np.nan_to_num(s.deviation) for s in spread]
+        means = [100 * s.mean for s in spread]
+        style_of_errors = {"ecolor": BLACK, "capsize": 3, "error_kw": {"lw": 1}}
+        label = f"scrambled, {len(others)} seeds"
+        bars.bar(
+            places + 0.2, means, 0.38, yerr=errors, color=ORANGE, label=label, **style_of_errors
+        )
+        bars.set_xticks(places, list(shown))
+        bars.set(ylabel="average precision (%)", ylim=(0, None))
+        _legend_above(bars)
+        at = np.arange(1, len(own) + 1)
+        ranks.plot(at, own, color=BLUE, lw=1.8, marker=".", label="in order")
+        ranks.plot(at, others.mean(0), color=ORANGE, lw=1.6, ls="--", label="scrambled")
+        low, high = others.min(0), others.max(0)
+        ranks.fill_between(at, low, high, color=ORANGE, alpha=0.2, lw=0, label="all seeds")
+        ranks.set(xlabel="videos, best score first", ylabel="score", ylim=(0, 1.02))
+        _legend_above(ranks)
+        return save()
+
+
 @contextmanager
 def _figure(width_inches: float, height_inches: float) -> Iterator[tuple[Any, Callable[[], bytes]]]:
     """A figure, and what makes a PNG of it: the same bytes for the same plot."""
@@ -254,6 +293,10 @@ def _figure(width_inches: float, height_inches: float) -> Iterator[tuple[Any, Ca
 def _titled(figure: Any, axes: Any, title: str) -> None:
     """Title, and a legend above the plot where there is something to tell apart."""
     figure.suptitle(clean(title), x=0.01, ha="left", fontsize=11)
+    _legend_above(axes)
+
+
+def _legend_above(axes: Any) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         axes.legend(

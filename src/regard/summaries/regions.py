@@ -32,7 +32,7 @@ from regard.datasets.json_files import read_json
 from regard.datasets.mask_runs import MaskRuns, read_runs
 from regard.datasets.polygons import polygon_runs
 from regard.datasets.ytvis_tracks import read_truth
-from regard.errors import FormatError
+from regard.errors import FormatError, SelectionError
 from regard.runs import RecordedInstance, RecordedVideo
 from regard.summaries.objects import Objects
 
@@ -151,6 +151,8 @@ def query_regions(
 
 def query_heat(video: RecordedVideo, query: int, frame: int) -> Tensor:
     """Weight of each pixel for an object query, mean of the kept layers, (height, width)."""
+    if not video.decoder_layers:
+        raise SelectionError(f"video {video.id!r} kept no layer of the predictor")
     maps = []
     for layer in video.decoder_layers:
         weights = video.decoder(layer, frame)[query].flatten()

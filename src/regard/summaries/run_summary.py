@@ -10,8 +10,9 @@ from typing import Any
 from regard.analysis.divergence import PermutationTest
 from regard.datasets.ytvis_tracks import YtvisTruth
 from regard.errors import CaptureError, SelectionError
+from regard.file_names import safe_name
 from regard.runs import RecordedInstance, RecordedVideo, Run
-from regard.summaries.choice import Choice
+from regard.runs.choice import Choice
 from regard.summaries.comparison import compare_runs
 from regard.summaries.importance import csv_name, importance, top_frames_csv, top_prediction
 from regard.summaries.objects import Match, Objects, frames_with_fish, run_order
@@ -187,11 +188,10 @@ class RunSummary:
                 self._true_categories[video.id] = objects.tracks[match.object].category_id
         if self._draws:
             title = f"{_about(video, instance)}: importance of frames"
-            stem = f"plots/video_{video.id}_instance_{place}_importance"
-            self.files[f"{stem}.png"] = plot_importance(
+            self.files[_plot(video.id, f"weights_instance_{place}")] = plot_importance(
                 told["weights"], title=title, annotated=annotated, alive=told["alive"]
             )
-            self.files[f"{stem}_sorted.png"] = plot_sorted(
+            self.files[_plot(video.id, f"weights_sorted_instance_{place}")] = plot_sorted(
                 told["weights"], title=title, annotated=annotated
             )
         found: Entry = told
@@ -210,7 +210,7 @@ class RunSummary:
             self._top5.setdefault(video.id, top5_entry(instance.row, instance.track_id, cross))
             if self._draws and any(cross.values()):
                 title = f"{_about(video, instance)}: object queries that its track draws on"
-                name = f"plots/video_{video.id}_instance_{place}_tracker.png"
+                name = _plot(video.id, f"object_queries_instance_{place}")
                 self.files[name] = plot_tracker(cross, title=title, frames=video.frame_count)
             return tracker_summary(
                 video,
@@ -236,7 +236,7 @@ class RunSummary:
     ) -> None:
         for video, bits in divergences.items():
             pair = [of[video]["activation_vector_unnormalized"] for of in self._both_tops]
-            self.files[f"plots/video_{video}_comparison.png"] = plot_comparison(
+            self.files[_plot(video, "comparison")] = plot_comparison(
                 *pair,
                 names=names,
                 title=f"video {video}: importance of frames, divergence {bits:.3g} bits",
@@ -268,6 +268,11 @@ class RunSummary:
     def _miss(self, what: str, who: str, reason: str) -> None:
         entry = self.missing.setdefault(what, {"reason": reason, "of": []})
         entry["of"].append(who)
+
+
+def _plot(video: str, name: str) -> str:
+    """Where a plot of a video goes: beside those of `regard plot`."""
+    return f"plots/{safe_name(video, otherwise='video')}/{name}.png"
 
 
 def _about(video: RecordedVideo, instance: RecordedInstance) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from regard.datasets.ytvis_tracks import read_truth
 from regard.runs import Run, open_run
 from regard.runs.about import RUN_JSON
+from regard.runs.choice import Choice
 from regard.runs.folder import RunFolder, write_sealed
-from regard.summaries.choice import Choice
 from regard.summaries.regions import read_regions
 from regard.summaries.run_summary import RunSummary
 
