@@ -16,6 +16,7 @@ NAMES = (
     "recording_time",
     "video_recording",
     "recording_memory",
+    "parts_memory",
     "bias_memory",
     "one_row",
     "rollout",

@@ -1,6 +1,7 @@
 """How fast films are made: 1280 x 720, one instance with attention, line, words and colour bar.
 
-Attention is where DVIS-DAQ's masks let it be: around the object, 0 elsewhere. In turn: plain
+Attention is where DVIS-DAQ's masks let it be: around the object, 0 elsewhere. Its weights lie in
+memory, so what it takes to compute them from q and k is not in these numbers. In turn: plain
 encoding of finished pictures that lie in memory, by PyAV with the same settings, and the film of
 frames that lie in memory; then both with the video decoded from its file, as `regard render` does.
 CPU time counts all threads, so it depends less on what else the machine does; on two free cores a
@@ -42,7 +43,7 @@ from regard.tokens.grid import GridTokens
 SIZE_HW = (720, 1280)
 FRAMES, WINDOW, QUERIES = 48, 12, 100
 LAYERS = {6: 32, 7: 16, 8: 8}
-REPEATS = 3
+REPEATS = 9
 
 
 def main() -> None:

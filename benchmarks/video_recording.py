@@ -4,8 +4,13 @@ Plain: frames are prepared, the model runs, masks of the result are made and pac
 same, while q, k and masks of the last three layers of the predictor stream to the disk, with what
 tracker and refiner looked at, checksums and the journal: everything that `regard run` does for a
 video. The weights are random, as upstream's network has them in shape; tracks are capped at 20.
+
+Both ways of using memory are measured, each in a process of its own (see `recording_time`).
 """
 
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.measure import median, ratio, report, seconds
+from benchmarks.measure import ALLOCATORS, environment, median, ratio, report, seconds
 from regard.datasets.rle import encode_mask
 from regard.media.frames import EVERY_FRAME, Frame, FrameRange
 from regard.models.dvis_daq.inference import run_video
@@ -40,7 +45,21 @@ SETTINGS = Settings(
 
 
 def main() -> None:
-    """Run plain and recorded in turn."""
+    """Measure each way of using memory in a new process."""
+    rows = []
+    for allocator in ("keeps memory", "default"):
+        command = [sys.executable, "-m", __spec__.name, allocator]
+        done = subprocess.run(
+            command, check=True, capture_output=True, text=True, env=environment(allocator)
+        )
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        print(rows[-1], flush=True)
+    torch.set_num_threads(1)  # as in the cases; the report names it
+    report("video_recording", rows)
+
+
+def measured(allocator: str) -> dict[str, object]:
+    """Plain and recorded in turn: one row of the table."""
     torch.set_num_threads(1)  # a second thread that is preempted makes small products far slower
     torch.manual_seed(0)
     network, noise = resnet50(), Noise()
@@ -66,7 +85,8 @@ def main() -> None:
         ROUNDS,
     )
     view = view_of(SIZE_HW, SETTINGS)
-    row = {
+    return {
+        "allocator": allocator,
         "frames": FRAMES,
         "input": f"{view.input_hw[0]} x {view.input_hw[1]}",
         "plain_s": round(median(times["plain"]), 2),
@@ -75,7 +95,6 @@ def main() -> None:
         "in_processor_time": round(ratio(cpu_s, "recorded", "plain"), 3),
         "written_mb_a_frame": round(kept[-1] / FRAMES / 1e6, 1),
     }
-    report("video_recording", [row])
 
 
 def plain(network: DvisDaq, video: "Noise") -> None:
@@ -140,4 +159,8 @@ def resnet50() -> DvisDaq:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        assert sys.argv[1] in ALLOCATORS
+        print(json.dumps(measured(sys.argv[1])))
+    else:
+        main()
