@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from torch import Tensor
 
+from regard.closing import Closing
 from regard.errors import DeviceError, MediaError, SelectionError
 from regard.media.frames import Frame, FrameRange, Video
 from regard.media.prefetch import prefetched
@@ -26,7 +26,7 @@ from regard.models.dvis_daq.video_attention import VideoAttention
 
 
 @dataclass(eq=False, kw_only=True)
-class ClipAttention:
+class ClipAttention(Closing):
     """What a model found in a clip and where it looked.
 
     Frames are counted among those that were run: ``frame_indices[i]`` is the place of frame *i*
@@ -120,17 +120,6 @@ class ClipAttention:
     def close(self) -> None:
         """Delete temporary files; masks cannot be computed afterwards."""
         self.attention.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def video(

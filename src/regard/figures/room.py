@@ -4,19 +4,19 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from PIL import Image
 
 from regard.atomic import write_atomically
+from regard.closing import Closing
 from regard.errors import MediaError
 from regard.media.animation import write_animation
 from regard.runs import Run
 from regard.runs.folder import RunFolder
 
 
-class Room:
+class Room(Closing):
     """A folder that figures are written into, each whole or not at all. Use it in a ``with``.
 
     Args:
@@ -93,17 +93,6 @@ class Room:
         """Let others write."""
         if self._run is not None:
             self._run.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _made(self, name: str) -> Path:
         """The file's path; its folder is made."""

@@ -7,10 +7,10 @@ journal says so. What has no line in the journal is done again.
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from regard.atomic import sync_folder, write_atomically
+from regard.closing import Closing
 from regard.errors import RunError
 from regard.runs.journal import (
     JOURNAL,
@@ -32,7 +32,7 @@ FOLDERS = ("inference", "attention_maps", "plots", "videos")
 """Rooms of a run."""
 
 
-class RunFolder:
+class RunFolder(Closing):
     """The one writer of a run; a second one is refused. Use it in a ``with``.
 
     Args:
@@ -177,17 +177,6 @@ class RunFolder:
         for handle in (self._journal, self._folder):
             if handle >= 0:
                 os.close(handle)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _append(self, unit: Unit) -> None:
         try:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from glob import escape
-from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import Literal, get_args
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from regard.attention import Attention
+from regard.closing import Closing
 from regard.models.dvis_daq.inference import Part
 from regard.models.dvis_daq.module_paths import PREDICTOR
 from regard.runs.journal import Seal
@@ -44,7 +44,7 @@ class StoredPart:
 
 
 @dataclass(eq=False)
-class PartWriter:
+class PartWriter(Closing):
     """Takes the calls of one video as they come, and writes a part when one is full.
 
     Parts are packed and written on a thread of their own, one at a time, while the model goes on.
@@ -69,40 +69,33 @@ class PartWriter:
         waiting = self._open.setdefault(kind, [])
         waiting += calls
         if len(waiting) >= PART_CALLS or sum(call.nbytes for call in waiting) >= PART_BYTES:
-            self._close(kind)
+            self._flush(kind)
 
     def add_maps(self, frame: int, maps: Tensor) -> None:
         """Add the finished maps of a frame, (tracks, cells)."""
         self._maps.append((frame, maps))
         if sum(kept.nbytes for _, kept in self._maps) >= PART_BYTES:
-            self._close_maps()
+            self._flush_maps()
 
     def finish(self) -> None:
         """Write what is left."""
         for kind in sorted(self._open):
-            self._close(kind)
-        self._close_maps()
+            self._flush(kind)
+        self._flush_maps()
         self._wait()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Wait for the part that is being written; what was not begun is not written."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _close(self, kind: PartKind) -> None:
+    def _flush(self, kind: PartKind) -> None:
         calls = self._open.pop(kind, [])
         if not calls:
             return
         first = min(call.axes["frame"] for call in calls)
         self._put(kind, first, max(map(_stop, calls)), lambda: pack(calls))
 
-    def _close_maps(self) -> None:
+    def _flush_maps(self) -> None:
         if not self._maps:
             return
         frames = [frame for frame, _ in self._maps]

@@ -1,17 +1,17 @@
 """Tensors of one frame after the other, in memory while they are few and on disk beyond."""
 
 import tempfile
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from regard.closing import Closing
+
 _IN_MEMORY_BYTES = 2**28
 
 
-class FrameStore:
+class FrameStore(Closing):
     """One float32 tensor a frame; read back exactly. Closing it deletes the file.
 
     Args:
@@ -24,17 +24,6 @@ class FrameStore:
 
     def close(self) -> None:
         """Delete what is stored."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
         self._file.close()
 
     def __len__(self) -> int:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.closing import Closing
 from regard.models.dvis_daq.frame_store import FrameStore
 from regard.models.dvis_daq.refiner import Refined
 from regard.models.dvis_daq.tracks import Track, TrackedFrame
@@ -44,7 +43,7 @@ class Detection:
 
 
 @dataclass(eq=False)
-class VideoOutput:
+class VideoOutput(Closing):
     """What the model says about a video; `masks` are computed when they are asked for.
 
     Use it in a ``with`` or call `close`: it may hold a temporary file.
@@ -102,17 +101,6 @@ class VideoOutput:
     def close(self) -> None:
         """Delete the temporary file; masks cannot be computed afterwards."""
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def best_detections(rows: list[Row], count: int) -> list[Detection]:
