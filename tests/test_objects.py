@@ -202,7 +202,7 @@ def test_a_sampled_point_lies_where_its_reference_and_offset_say(
 def test_the_encoders_pictures(
     detr: regard.ObjectAttention, mask2former: regard.ObjectAttention
 ) -> None:
-    assert "encoder layer -1 from (100, 50) · mean of 8 heads" in (
+    assert "encoder, last layer, from x 100, y 50 px · mean of 8 heads" in (
         detr.pictures.encoder(100, 50).lines
     )
     lines = mask2former.pictures.encoder(100, 50).lines

@@ -26,7 +26,7 @@ every view of regard shows something true on a machine without a hub. Do not use
 | data | {scenes} generated scenes (seeds 0 to {last}), half of them mirrored, at {sizes} px |
 | made by | `python -m training.{script}`, {steps} steps |
 | calibration | class logits times {sharpness:g} in the end, so that the paper's threshold fits |
-| time | {minutes:.0f} CPU minutes on one thread, and {backbone:.1f} for its backbone |
+| time | {time} |
 | machine | {machine} |
 | panoptic quality | PQ {pq:.1f}, SQ {sq:.1f}, RQ {rq:.1f} on {measured} scenes never trained on |
 | attention on the own object | {own} |
@@ -36,9 +36,7 @@ Losses besides those of the paper, for training alone:
 
 {besides}
 
-Its run was short, and its settings were changed while it ran: sizes of photos and batches,
-learning rate, queries and the losses besides the paper's came to what `training/` says step by
-step. A new run by the script will not give these bytes. {note}
+{note}
 
 The panoptic quality of shuffled pairs of scene and prediction is {control:.1f}.
 {attention}"""
@@ -72,7 +70,7 @@ def write_card(
         steps: How many were taken.
         scenes: How many it was trained on.
         minutes: CPU time of the training.
-        backbone_minutes: CPU time of the backbone's.
+        backbone_minutes: CPU time of the backbone's; 0 if it was there before.
         sharpness: What its class logits were multiplied by.
         layers: Decoder layers whose attention is measured.
         besides: Losses that the paper does not have.
@@ -88,6 +86,7 @@ def write_card(
     own = "none was found" if math.isnan(share.masked) else f"{100 * share.masked:.0f} %"
     if share.masked > share.unmasked:
         own += f" as the model runs, {100 * share.unmasked:.0f} % without the layers' masks"
+    more = f", and {backbone_minutes:.1f} for its backbone" if backbone_minutes else ""
     text = _TEXT.format(
         name=folder.name,
         about=about,
@@ -100,8 +99,7 @@ def write_card(
         sizes=", then ".join(str(stage.size_px) for stage in plan.stages),
         script=folder.name.replace("-", "_"),
         steps=steps,
-        minutes=minutes,
-        backbone=backbone_minutes,
+        time=f"{minutes:.0f} CPU minutes on one thread" + more,
         machine=f"{platform.machine()}, CPU only",
         measured=_SCENES,
         pq=pq,

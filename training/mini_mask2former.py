@@ -139,7 +139,10 @@ RECIPE = Recipe(
         KINDS_LOSS.format(maps="backbone (strides 8, 16, 32) and of the pixel decoder's levels"),
     ),
     note=(
-        "From step 1660 on\nit saw 256 px alone, with a learning rate that fell from 0.0004 to 0."
+        "Its run was short, and its settings were changed while it ran: sizes of photos and "
+        "batches,\nlearning rate, queries and the losses besides the paper's came to what "
+        "`training/` says step by\nstep. A new run by the script will not give these bytes. From "
+        "step 1660 on\nit saw 256 px alone, with a learning rate that fell from 0.0004 to 0."
     ),
 )
 

@@ -94,7 +94,7 @@ def _encoder(result: ObjectAttention, xy: tuple[float, float]) -> Picture:
         [[Panel(name=f"encoder layer {i}", heat=heat) for i, heat in enumerate(heats)]],
         query_xy=xy,
         title="3. The encoder, from one place",
-        lines=["self-attention of the place at the ring, mean of all heads"],
+        lines=["self-attention of the place that is marked, mean of all heads"],
     )
 
 

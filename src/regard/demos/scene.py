@@ -23,9 +23,11 @@ def demo_scene() -> tuple[Image.Image, Scene]:
 
 
 def middle(scene: Scene) -> tuple[float, float]:
-    """X and y of the middle of the frontmost object."""
-    x0, y0, x1, y1 = scene.objects[-1].box_xyxy
-    return (x0 + x1) / 2, (y0 + y1) / 2
+    """X and y of the middle of the largest object that has something there: a ring has not."""
+    things = sorted((mask for name, mask in true_masks(scene) if name in KINDS), key=torch.sum)
+    middles = [(mask, mask.nonzero().float().mean(0)) for mask in reversed(things)]
+    y, x = next((at for mask, at in middles if mask[tuple(at.long())]), middles[0][1]).tolist()
+    return x, y
 
 
 def true_masks(scene: Scene) -> Iterator[tuple[str, Tensor]]:

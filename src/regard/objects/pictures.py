@@ -206,6 +206,7 @@ class ObjectPictures:
         """
         call = self.of.encoder_call(layer)
         several = isinstance(call.keys, PyramidTokens)
+        which = "last layer" if layer == -1 else f"layer {layer}"
         heat = self.of.encoder_heat(x, y, layer, size_hw=self._size_hw)
         rows = [[Panel(name="all levels" if several else "", heat=heat)]]
         if isinstance(call.keys, PyramidTokens):
@@ -214,6 +215,7 @@ class ObjectPictures:
                 [
                     Panel(
                         name=f"stride {stride:g}",
+                        square=distinct(level),
                         heat=encoder_heat(call, (x, y), self._size_hw, self.of.between, level),
                     )
                     for level, (stride, _) in enumerate(call.keys.strides_px)
@@ -225,8 +227,8 @@ class ObjectPictures:
             query_xy=(x, y),
             title=self.of.model,
             lines=[
-                f"{'pixel decoder' if several else 'encoder'} layer {layer} from ({x:g}, {y:g})"
-                f" · mean of {call.shape[1]} heads"
+                f"{'pixel decoder' if several else 'encoder'}, {which}, "
+                f"from x {x:.0f}, y {y:.0f} px · mean of {call.shape[1]} heads"
             ],
             look=self.of.look,
         )

@@ -124,7 +124,7 @@ class Grid:
 
     def _draw_panel(self, sheet: Sheet, index: int, x: int, y: int, photo: Pixels | None) -> None:
         width, height = self.panel_wh
-        indent = self._draw_colour(sheet, index, x, y)
+        indent = draw_square(sheet, self.colours[index], x, y, width) if self.colours else 0
         self._write_name(sheet, self.names[index], x, y, indent, bold=index == self.chosen)
         field, scale = self.fields[index].resized(self.panel_wh), self.scales[index]
         top = y + NAME_HEIGHT
@@ -132,15 +132,6 @@ class Grid:
         self.draw_ring(sheet, x, top)
         if self.ranges_below:
             write_range(sheet, scale, x, top + height + 1.15 * style.SMALL, width)
-
-    def _draw_colour(self, sheet: Sheet, index: int, x: int, y: int) -> int:
-        """The square before a name; how much room it takes."""
-        if not self.colours:
-            return 0
-        side = round(0.7 * style.SMALL)
-        square = np.full((side, min(side, self.panel_wh[0]), 3), self.colours[index], np.uint8)
-        sheet.panel(square, x, y + style.SMALL - side)
-        return min(round(1.5 * side), self.panel_wh[0])
 
     def _write_name(
         self, sheet: Sheet, name: str, x: int, y: int, indent: int = 0, *, bold: bool = False
@@ -164,6 +155,14 @@ class Grid:
             for point, shown, whole in zip(self.query_xy, self.panel_wh, self.photo_wh, strict=True)
         )
         sheet.ring(x + across, y + down, max(4.0, min(self.panel_wh) / 50))
+
+
+def draw_square(sheet: Sheet, colour: Colour, x: int, y: int, width: int) -> int:
+    """The square before the name of a panel of this width; how much room it takes."""
+    side = round(0.7 * style.SMALL)
+    square = np.full((side, min(side, width), 3), colour, np.uint8)
+    sheet.panel(square, x, y + style.SMALL - side)
+    return min(round(1.5 * side), width)
 
 
 def write_range(sheet: Sheet, scale: Scale, x: float, y: float, width: float) -> None:

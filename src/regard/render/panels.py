@@ -11,7 +11,14 @@ from regard.render import style
 from regard.render.arrays import Array, Flags, Pixels, as_flags, as_maps, as_photo, check_extent
 from regard.render.colour import NOTHING, Scale
 from regard.render.field import Field, as_fields
-from regard.render.grid import NAME_HEIGHT, Scaling, panel_size, scales_of, write_range
+from regard.render.grid import (
+    NAME_HEIGHT,
+    Scaling,
+    draw_square,
+    panel_size,
+    scales_of,
+    write_range,
+)
 from regard.render.legend import Legend, all_places
 from regard.render.look import DEFAULT_LOOK, Look
 from regard.render.page import draw_page
@@ -56,6 +63,8 @@ class Panel:
     """Box to draw, in pixels of the photo."""
     colour: Colour = (236, 112, 20)
     """Of mask and box."""
+    square: Colour | None = None
+    """Colour of a square before the name, where dots of a colour belong to the panel."""
     dots: Sequence[Dot] = ()
     """Points to draw; those outside of the photo are left out."""
 
@@ -179,8 +188,14 @@ class _Table:
         width, height = self.panel_wh
         field, scale = self.fields[index], self.scales[index]
         if panel.name:
+            indent = 0 if panel.square is None else draw_square(sheet, panel.square, x, y, width)
             sheet.text(
-                panel.name, x, y + style.SMALL, size=style.SMALL, colour=style.QUIET, width=width
+                panel.name,
+                x + indent,
+                y + style.SMALL,
+                size=style.SMALL,
+                colour=style.QUIET,
+                width=width - indent,
             )
             y += NAME_HEIGHT
         if panel.photo is not None:
