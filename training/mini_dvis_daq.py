@@ -33,7 +33,7 @@ CLIPS = 1_024
 HELD_OUT = range(1_000_000, 1_000_048)
 """Clips that quality is measured on; the tests take others."""
 BATCH = 16
-PREDICTOR = Schedule(steps=4_000, rate=8e-4, warm_steps=20)
+PREDICTOR = Schedule(steps=7_000, rate=8e-4, warm_steps=20)
 TRACKER = Schedule(steps=4_000, rate=1e-3, warm_steps=20)
 REFINER = Schedule(steps=1_500, rate=1e-3, warm_steps=20)
 
