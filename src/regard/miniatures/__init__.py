@@ -11,7 +11,7 @@ from pathlib import Path
 from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
-    "mini-aoanet": "c145def38312eeb3cf01d4add147e54133b1ad43e5503e80c26737e664df04b7",
+    "mini-aoanet": "c3290a245f63ef8498729d1812b063c7e78ebed4a7af10aaaa29e245a749efba",
     "mini-detr": "60e9de52d483198c097ed5c1c20360f1c3fe5cc0fbcf47d89b891038b1147409",
     "mini-dvis-daq": "774c2d595f8971e76df1de1a0ee1a4ed83239243cb80359b4aa66d653d708d2b",
     "mini-mask2former": "d963247a1ac5454cb109311a5ee1f9c645746418c446a22f793a1b407d6e0b50",
