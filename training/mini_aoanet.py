@@ -48,8 +48,8 @@ SCENES = 10_000
 """Of the CNN, with up to three objects."""
 CAPTIONED = 8_000
 """Of the captioner, with up to two: others, so that features are no better than of any photo."""
-CNN_STEPS = 1100
-CAPTIONER_STEPS = 1400
+CNN_STEPS = 2000
+CAPTIONER_STEPS = 3000
 
 
 class Stage:

@@ -14,8 +14,6 @@ from regard.evaluation.captions import object_at_peak, word_accuracy
 from regard.models.aoanet import Decoding
 
 SCENES = 60
-GROUNDED = 1
-"""The head that looks at what words speak of; the others also look at edges (model card)."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Captioned:
     def hits(self, order: torch.Tensor | None = None) -> list[bool]:
         """For each word that speaks of an object: is it said, and does it look at the object?"""
         masks = np.stack([one.mask for one in self.scene.objects])
-        layout, weights = self.found.layout, self.found.of(head=GROUNDED).weights()
+        layout, weights = self.found.layout, self.found.weights()
         weights = weights if order is None else weights[:, order]
         right = []
         for step, (word, own) in enumerate(
@@ -81,9 +79,7 @@ def test_two_objects_are_told_apart(captioned: list[Captioned]) -> None:
         object_at_peak(weights, one.found.layout, masks) == 1 - own
         for one in two
         for masks in [np.stack([each.mask for each in one.scene.objects])]
-        for weights, own in zip(
-            one.found.of(head=GROUNDED).weights(), one.scene.word_objects, strict=False
-        )
+        for weights, own in zip(one.found.weights(), one.scene.word_objects, strict=False)
         if own is not None
     ]
     assert np.mean(other) < 0.1

@@ -25,8 +25,7 @@ def run(out: Path, *, device: str = "cpu") -> None:
     written = found.save(out, ("words", "heads", "page", "json", "gif"))
     print(f"{found.model}: {found.text}")
     print(f"{word_accuracy(found.words[:-1], scene.words):.0%} of the words are true")
-    print(f"{_looks(found, scene)} words for objects look at their own object most (mean of heads)")
-    print(f"{_looks(found.of(head=1), scene)} do in head 1, the one that grounds words")
+    print(f"{_looks(found, scene)} words for objects look at their own object most")
     print(f"{len(written)} files in {plain(out.resolve())}")
 
 

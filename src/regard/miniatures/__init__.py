@@ -11,7 +11,7 @@ from pathlib import Path
 from regard.errors import ModelNotFound
 
 WEIGHTS_SHA256: dict[str, str] = {
-    "mini-aoanet": "c145def38312eeb3cf01d4add147e54133b1ad43e5503e80c26737e664df04b7",
+    "mini-aoanet": "c3290a245f63ef8498729d1812b063c7e78ebed4a7af10aaaa29e245a749efba",
     "mini-detr": "8afb43f1d8305c8ad0fbf4303e36b38ffb282857eb54d876a3b366ba1b5a2daa",
     "mini-dvis-daq": "164800f778018517dd7d8a47490606b5dc9219743be43023c8b4c4c80e11cce8",
     "mini-mask2former": "d963247a1ac5454cb109311a5ee1f9c645746418c446a22f793a1b407d6e0b50",
