@@ -145,26 +145,23 @@ def test_a_model_that_is_nowhere(run: Run, here: Path) -> None:
     assert "did you mean 'dinov2-small'" in done.err
 
 
-def test_ctrl_c_ends_with_130(here: Path, tiny: str) -> None:
-    # where an interrupt falls between a file's opening and its "with", a user sees nothing of it
-    quiet = [*PROGRAM[:3], "-W", "ignore::ResourceWarning", *PROGRAM[3:]]
+def at_work(program: list[str], here: Path, tiny: str) -> subprocess.Popen[bytes]:
+    """The program over 500 photos, as a shell starts it: it hears an interrupt."""
     photos = [str(noisy_photo(here / "a.png"))] * 500
-    with subprocess.Popen(
-        [
-            *quiet,
-            "image",
-            *photos,
-            "--model",
-            tiny,
-            "--short-side-px",
-            "28",
-            "--out",
-            "regard-out",
-        ],
+    options = ["--model", tiny, "--short-side-px", "28", "--out", "regard-out"]
+    return subprocess.Popen(
+        [*program, "image", *photos, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),
-    ) as process:
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def test_ctrl_c_ends_with_130(here: Path, tiny: str) -> None:
+    # where an interrupt falls between a file's opening and its "with", a user sees nothing of it
+    quiet = [*PROGRAM[:3], "-W", "ignore::ResourceWarning", *PROGRAM[3:]]
+    with at_work(quiet, here, tiny) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert b"a.png" in process.stdout.readline()  # at work
@@ -174,23 +171,7 @@ def test_ctrl_c_ends_with_130(here: Path, tiny: str) -> None:
 
 
 def test_a_reader_that_leaves_ends_the_run_in_silence(here: Path, tiny: str) -> None:
-    photos = [str(noisy_photo(here / "a.png"))] * 500
-    with subprocess.Popen(
-        [
-            *PROGRAM,
-            "image",
-            *photos,
-            "--model",
-            tiny,
-            "--short-side-px",
-            "28",
-            "--out",
-            "regard-out",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as process:
+    with at_work(PROGRAM, here, tiny) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
