@@ -113,7 +113,8 @@ def _write_mp4(file: BinaryIO, frames: Iterator[Image.Image], fps: float, crf: i
     """H.264 in MP4 that browsers and slides play; odd sides are repeated by a pixel.
 
     Colours are those of HD video and the file says so; players guess where it does not, and show
-    other ones. Two threads whatever the machine has, for the bytes depend on their number.
+    other ones. Two threads whatever the machine has, for the bytes depend on their number; and none
+    of x264's shortcuts that round by processor, with which the same film differs now and then.
 
     Args:
         file: To write to.
@@ -128,7 +129,12 @@ def _write_mp4(file: BinaryIO, frames: Iterator[Image.Image], fps: float, crf: i
         av.open(file, "w", format="mp4", options=options) as container,
     ):
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "2"}
+        stream.options = {
+            "crf": str(crf),
+            "preset": "veryfast",
+            "threads": "2",
+            "x264-params": "cpu-independent=1",
+        }
         stream.pix_fmt = _PIXEL_FORMAT
         codec = stream.codec_context
         codec.colorspace = codec.color_primaries = codec.color_trc = codec.color_range = _BT709
