@@ -105,6 +105,8 @@ class PromptAttention:
                 one = grid[rows].sum(0)[None, None]
                 total += F.interpolate(one, size_hw, mode="bilinear", align_corners=False)[0, 0]
                 count += 1
+        if not count:
+            raise SelectionError("no step or no layer is chosen; expected one of each at least")
         return total / count
 
     def draw(
@@ -163,6 +165,7 @@ def watch_prompt(
     Raises:
         InputError: No denoiser, or no word whose tokens are known.
         NothingRecorded: The pipeline did not run inside.
+        SelectionError: No layer of that name attends to the prompt.
 
     Example:
         >>> with watch_prompt(pipeline, "a red car") as watched:  # doctest: +SKIP
@@ -181,6 +184,8 @@ def watch_prompt(
     try:
         with record(denoiser, layers, keep="qk", each=reducer.each):
             yield watched
+        if not watched.maps:
+            raise SelectionError(f"no layer that attends to the prompt matches {layers!r}")
     finally:
         handle.remove()
 

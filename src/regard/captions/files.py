@@ -54,18 +54,19 @@ def save(caption: "CaptionAttention", folder: Path, kinds: Sequence[Kind]) -> li
         raise MediaError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
     written = []
     for kind in kinds:
-        _remove_earlier(folder, kind)
         for name, write in _files(caption, kind):
             write(folder / name)
             written.append(folder / name)
+        _remove_earlier(folder, kind, written)
     return written
 
 
-def _remove_earlier(folder: Path, kind: Kind) -> None:
+def _remove_earlier(folder: Path, kind: Kind, written: Sequence[Path]) -> None:
     """Remove pictures of an earlier caption's words, so that two captions never lie mixed."""
     start = {"words": "word", "boxes": "boxes", "heads": "heads"}.get(kind)
     for path in folder.glob(f"{start}_[0-9][0-9]_*.png") if start else ():
-        path.unlink()
+        if path not in written:
+            path.unlink()
 
 
 def _files(caption: "CaptionAttention", kind: Kind) -> Iterator[tuple[str, Callable[[Path], None]]]:

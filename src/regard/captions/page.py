@@ -31,7 +31,6 @@ def _data(caption: "CaptionAttention") -> dict[str, Any]:
         "words": list(caption.words),
         "probabilities": [round(float(np.exp(x)), 4) for x in caption.log_probabilities],
         "gate": None if gate is None else [round(float(x), 4) for x in gate],
-        "entropy": caption.entropy().round(decimals=3).tolist(),
         "photo": image_address(caption.photo),
         "photo_wh": [width, height],
         "names": [caption.layout.name(i) for i in range(caption.layout.count)],

@@ -8,7 +8,7 @@ from cyclopts.validators import Number
 
 from regard.cli.folders import folders, require_folder
 from regard.cli.terminal import complain, plain
-from regard.errors import InputError, MediaError
+from regard.errors import GeometryError, InputError, MediaError
 
 _AT_LEAST_1 = Parameter(validator=Number(gte=1))
 
@@ -100,7 +100,7 @@ def generate(
             if len(made.empty_parts) < parts and keep_step:
                 write_page(folder / "object.html", networks, made)
                 written.append(folder / "object.html")
-        except (InputError, MediaError) as error:
+        except (InputError, MediaError, GeometryError) as error:
             complain(f"{photo}: {error}" if str(photo) not in str(error) else error)
             failed += 1
             continue
@@ -108,6 +108,8 @@ def generate(
         for part in made.empty_parts:
             complain(f"{photo}: part {part} has no surface, and is not in object.glb")
         failed += bool(made.empty_parts)
+    if failed and len(photos) > 1:
+        complain(f"{failed} of {len(photos)} photos failed")
     return 1 if failed else 0
 
 

@@ -72,7 +72,8 @@ def panoptic_quality(predictions: PanopticFile, truth: PanopticFile) -> Panoptic
     """Panoptic quality of predictions, for every picture of the ground truth.
 
     Raises:
-        FormatError: A picture is missing, is of another size, or a file is damaged.
+        FormatError: A picture is missing, is of another size, a category is unknown, or a file is
+            damaged.
     """
     missing = [i for i in truth.images if i not in predictions.images]
     if missing:
@@ -80,6 +81,7 @@ def panoptic_quality(predictions: PanopticFile, truth: PanopticFile) -> Panoptic
             f"{predictions.path} lacks {len(missing)} of the {len(truth.images)} images of "
             f"{truth.path}, such as {missing[0]!r}; predict them all, or cut the ground truth"
         )
+    _require_known_classes(predictions, truth)
     tally = _Tally()
     for image_id, true in truth.images.items():
         predicted = predictions.images[image_id]
@@ -91,6 +93,19 @@ def panoptic_quality(predictions: PanopticFile, truth: PanopticFile) -> Panoptic
             )
         tally.add(ids, predicted.segments, true_ids, true.segments)
     return tally.quality(len(truth.images))
+
+
+def _require_known_classes(predictions: PanopticFile, truth: PanopticFile) -> None:
+    if not truth.categories:
+        return  # the file does not say which there are
+    for image in predictions.images.values():
+        for segment in image.segments:
+            if segment.category_id not in truth.categories:
+                raise FormatError(
+                    f"{predictions.path}: segment {segment.id} is of category "
+                    f"{segment.category_id}, which {truth.path} does not have; expected one of "
+                    f"{', '.join(map(str, sorted(truth.categories)))}"
+                )
 
 
 class _Tally:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -157,10 +158,9 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
             with torch.serialization.safe_globals([argparse.Namespace]):
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = " ".join(str(error).split())
         raise UnsafeCheckpoint(
             f"{path} is not plain tensors, and reading on could run code of its own, so it was "
-            f"not read; expected {_SAFE} (torch says: {reason[:300]})"
+            f"not read; expected {_SAFE}{_culprit(error)}"
         ) from error
     except Exception as error:  # the one border to torch.load, which raises many kinds
         raise CheckpointError(
@@ -174,6 +174,12 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
     for name, tensor in state.items():
         _require_plain(path, name, tensor)
     return state
+
+
+def _culprit(error: pickle.UnpicklingError) -> str:
+    """What the file would have called; never torch's advice to read it with code execution."""
+    found = re.search(r"Unsupported (?:global|class|operand|type)[^.]*?\b([\w.]+\.\w+)", str(error))
+    return f" (it names {found[1]})" if found else ""
 
 
 def _require_plain(path: Path, name: object, tensor: object) -> None:

@@ -11,6 +11,7 @@ from regard.errors import GeometryError, MediaError
 from regard.objects.attention import ObjectAttention
 from regard.objects.encoder import encoder_heat
 from regard.render import Dot, Panel, Picture, draw_panels, draw_segments
+from regard.render.arrays import Flags
 from regard.render.palette import distinct
 from regard.tokens.pyramid import PyramidTokens
 
@@ -168,7 +169,8 @@ class ObjectPictures:
         every = replace(self.of, head=None)
         weights = every.weights(layer)
         heats = every.keys(layer).to_pixels(weights, self._size_hw, between=every.between).cpu()
-        panels = [Panel(name=f"head {i}", heat=heat) for i, heat in enumerate(heats)]
+        masked = self._blocked_pixels(layer)
+        panels = [Panel(name=f"head {i}", heat=h, masked=masked) for i, h in enumerate(heats)]
         return draw_panels(
             self.of.photo,
             [panels[i : i + 4] for i in range(0, len(panels), 4)],
@@ -318,7 +320,6 @@ class ObjectPictures:
     def _heat_panel(
         self, of: ObjectAttention, layer: int, *, masked: bool = True, name: str | None = None
     ) -> Panel:
-        blocked = of.blocked(layer) if masked and of.run.resets else None
         notes = []
         if masked and of.was_reset(layer):
             notes.append("mask was empty, so dropped")
@@ -329,10 +330,14 @@ class ObjectPictures:
             name=self._layer_words(layer) if name is None else name,
             note=" · ".join(notes),
             heat=of.heat(layer, masked=masked, size_hw=self._size_hw),
-            masked=None
-            if blocked is None
-            else of.blocked_pixels(layer, size_hw=self._size_hw).numpy(),
+            masked=replace(self, of=of)._blocked_pixels(layer) if masked else None,
         )
+
+    def _blocked_pixels(self, layer: int) -> Flags | None:
+        """Where the layer's mask forbade to look; None if the model has no such masks."""
+        if not self.of.run.resets:
+            return None
+        return self.of.blocked_pixels(layer, size_hw=self._size_hw).numpy()
 
     @property
     def _several_levels(self) -> bool:

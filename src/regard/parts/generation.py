@@ -1,5 +1,6 @@
 """From a photo to the parts of a 3D object."""
 
+import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from os import PathLike
@@ -18,6 +19,7 @@ from regard.models.partcrafter.photo import ObjectPhoto
 from regard.models.partcrafter.surface import Mesh, sample, skin
 from regard.models.partcrafter.watch import LAYERS, Watch
 from regard.parts.attention import PartAttention
+from regard.recording import matches
 from regard.tokens.grid import GridTokens
 
 RemoveBackground = Callable[[Image.Image], Image.Image]
@@ -92,7 +94,8 @@ def generate(
 
     Raises:
         InputError: More parts than the model has embeddings for; no object under the mask; a model
-            that reads no image.
+            that reads no image; a guidance that is not finite.
+        SelectionError: A step that does not exist, or a glob that no layer matches.
         ModelNotFound: No such folder.
         MediaError: The photo cannot be read.
     """
@@ -102,6 +105,8 @@ def generate(
     tokens = networks.defaults.tokens if tokens is None else tokens
     depth = networks.defaults.depth if depth is None else depth
     seen = _object_photo(photo, mask, remove_background)
+    if not math.isfinite(guidance):
+        raise InputError(f"guidance is {guidance}; expected a number, 1 turns it off")
     flow = RectifiedFlow.from_json(steps, networks.schedule)
     start, keys = noise(networks, parts, tokens, seed), image_keys(networks, seen)
     watch = Watch(
@@ -119,6 +124,11 @@ def generate(
         raise InputError(
             "no layer of this model reads the image (enable_local_cross_attn and "
             "enable_global_cross_attn are off), so there is nothing to show on the photo"
+        )
+    if keep_steps and not any(matches(layer, keep_layers) for layer in watch.layers):
+        raise SelectionError(
+            f"no layer that reads the image matches {keep_layers!r}; there are: "
+            f"{', '.join(watch.layers)}"
         )
     with record(networks.transformer, LAYERS, keep="qk", each=watch.each):
         latents = denoise(

@@ -42,10 +42,13 @@ class AttentionVisualizer:
 
     Attributes:
         recording: Every call since `register_hooks`.
+        guided: The model runs under classifier-free guidance: the first half of its rows do not
+            see the image, and are left out of `attention_maps` and `over_steps`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, guided: bool = False) -> None:
         self.recording = Recording()
+        self.guided = guided
         self._open = ExitStack()
 
     def __enter__(self) -> "AttentionVisualizer":
@@ -57,7 +60,15 @@ class AttentionVisualizer:
     @property
     def attention_maps(self) -> dict[str, Tensor]:
         """The latest weights of each attention to something else, by layer: (B, H, Q, K)."""
-        return {call.layer: call.weights() for call in self.recording if _is_cross(call)}
+        return {call.layer: self._seeing(call) for call in self.recording if _is_cross(call)}
+
+    def over_steps(self, layer: str) -> list[Tensor]:
+        """Weights of every call of a layer, in order: (B, H, Q, K) each."""
+        return [self._seeing(call) for call in self.recording.find(layer)]
+
+    def _seeing(self, call: Attention) -> Tensor:
+        weights = call.weights()
+        return weights[len(weights) // 2 :] if self.guided else weights
 
     def register_hooks(self, model: nn.Module) -> None:
         """Record the model from now on, in this thread, until `clear_hooks`."""

@@ -152,9 +152,17 @@ def decode(
         scene: What `AoANet.look` gave.
         decoding: How to choose.
         bad_endings: Tokens of `BAD_ENDINGS` in the model's vocabulary.
+
+    Raises:
+        SelectionError: More beams than words.
     """
     from regard.models.aoanet.beam import beam_search
 
+    words = network.options.vocab_size + 1
+    if decoding.beam > words:
+        raise SelectionError(
+            f"a beam of {decoding.beam} is wider than the vocabulary; expected {words} at most"
+        )
     forbidden = torch.tensor(sorted(bad_endings), dtype=torch.long, device=scene.mean.device)
     if decoding.beam > 1:
         return beam_search(network, scene, decoding, forbidden)

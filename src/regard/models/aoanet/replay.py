@@ -5,6 +5,7 @@ row was. So a caption is decoded first, and then told to the model word by word 
 the same steps with the same numbers, recorded.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from regard.errors import CheckpointError, SelectionError
 from regard.intercept.record import record
 from regard.models.aoanet.decoding import END, Decoding, Hypothesis, decode
 from regard.models.aoanet.features import Features, as_trained
@@ -61,13 +63,23 @@ def captions_of(
 
     Raises:
         GeometryError: Features that the model does not take.
+        SelectionError: More captions than beams.
+        CheckpointError: Weights that give no probabilities.
     """
+    if best > decoding.beam:
+        raise SelectionError(
+            f"{best} captions of a search with {decoding.beam} beams; expected at least as many"
+        )
     trained = [as_trained(one, captioner.infos.options) for one in features]
     found = []
     for one in trained:  # photos alone: no padding, and no difference in the last digits
         regions, image = _inputs(captioner, one)
         scene = captioner.network.look(regions, None, image)
         (hypotheses,) = decode(captioner.network, scene, decoding, captioner.bad_endings)
+        if not all(math.isfinite(each.score) for each in hypotheses):
+            raise CheckpointError(
+                "the model's probabilities are not numbers; get its weights again"
+            )
         found.append([replay(captioner, one, each) for each in hypotheses[:best]])
     return found
 

@@ -77,6 +77,11 @@ class Watch:
         if self.between_parts and self._global_blocks:
             self.between = _unknown(steps, len(self._global_blocks), parts, parts)
 
+    @property
+    def layers(self) -> list[str]:
+        """Paths of the layers that read the image."""
+        return [f"blocks.{block}.attn2" for block in self.blocks]
+
     def each(self, call: Attention) -> bool:
         """Reduce a call; it is not kept as it is."""
         found = _LAYER.fullmatch(call.layer)

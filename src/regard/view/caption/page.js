@@ -81,9 +81,7 @@ const heaviest = (row) =>
 function describeWord(word) {
   const top = heaviest(weights(word)).map(([w, i]) => `${data.names[i]} ${percent(w)}`).join(", ");
   const gate = data.gate === null ? "" : ` · gate ${percent(data.gate[word])} open`;
-  const nats = data.entropy[word];
-  const entropy = head.value === "mean"
-    ? nats.reduce((a, b) => a + b, 0) / nats.length : nats[Number(head.value)];
+  const entropy = -weights(word).reduce((sum, w) => sum + (w > 0 ? w * Math.log(w) : 0), 0);
   return `“${data.words[word]}” · probability ${percent(data.probabilities[word])}${gate}` +
     ` · entropy ${entropy.toFixed(2)} nats · ${top}`;
 }
