@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +11,7 @@ from PIL import Image
 from aoanet import caption_of_regions
 from regard.captions.files import Kind, as_latex, file_name, save
 from regard.errors import MediaError, SelectionError
+from regard.render import Look
 
 
 def test_every_kind_of_file(tmp_path: Path) -> None:
@@ -76,6 +78,9 @@ def test_an_earlier_caption_in_the_folder_is_replaced(tmp_path: Path) -> None:
     again = caption_of_regions(best=0).save(tmp_path / "alone", ["words"])
     found = {path.name for path in tmp_path.glob("*.png")}
     assert found == {path.name for path in again} | {"mine.png"}
+    with pytest.raises(SelectionError, match="nope"):
+        replace(caption_of_regions(best=1), look=Look(cmap="nope")).save(tmp_path, ["words"])
+    assert found == {path.name for path in tmp_path.glob("*.png")}, "a failure takes nothing away"
 
 
 def test_words_cannot_leave_the_folder_or_break_latex(tmp_path: Path) -> None:

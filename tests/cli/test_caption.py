@@ -79,6 +79,8 @@ def test_one_bad_photo_of_several(
         (["--features", "nowhere"], "nowhere is no folder, .lmdb or .tsv"),
         (["--features", "att"], "nothing says where they lie"),
         (["--features", "att", "--boxes", "box", "--head", "9"], "head 9 does not exist"),
+        (["--features", "att", "--boxes", "box", "--beam", "99"], "wider than the vocabulary"),
+        (["--features", "att", "--boxes", "box", "--best", "3"], "search with 2 beams"),
         (
             ["--features", "att", "--boxes", "box", "--layer", "refiner.6"],
             "refiner layer 6 does not exist",

@@ -120,3 +120,11 @@ def test_files_that_do_not_fit_are_told(tmp_path: Path, shared: Path) -> None:
     (tmp_path / "broken.json").write_text('{"annotations": [{"image_id": 1}]}')
     with pytest.raises(FormatError, match="no panoptic JSON"):
         read_panoptic(tmp_path / "broken.json")
+
+
+def test_a_category_that_the_truth_does_not_have_is_told(tmp_path: Path) -> None:
+    truth, own = (write(tmp_path / name, [[1, 1]], {1: c}) for name, c in (("a", 7), ("b", 999)))
+    content = json.loads(truth.read_text()) | {"categories": [{"id": 7, "name": "cat"}]}
+    truth.write_text(json.dumps(content))
+    with pytest.raises(FormatError, match=r"segment 1 is of category 999, .* expected one of 7"):
+        quality(tmp_path, own, truth)

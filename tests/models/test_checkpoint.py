@@ -76,8 +76,9 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(
 ) -> None:
     canary, path = tmp_path / "canary", tmp_path / "pytorch_model.bin"
     write({"a": MakesFolder(canary)}, path)
-    with pytest.raises(UnsafeCheckpoint, match="was not read"):
+    with pytest.raises(UnsafeCheckpoint, match="was not read") as told:
         read_weights(tmp_path)
+    assert "weights_only" not in str(told.value), "no advice to read it with code execution"
     assert not canary.exists()
 
 

@@ -115,6 +115,10 @@ def test_local_and_global_weights_divide_into_parts(
         by_part = weights_by_part(weights, PARTS)
         assert by_part.shape == (PARTS, 10)
         torch.testing.assert_close(by_part.sum(-1), torch.ones(PARTS))
+    guided = AttentionVisualizer(guided=True)
+    guided.recording = visualizer.recording
+    assert guided.attention_maps["blocks.1.attn2"].shape == (2, 4, 6, 10), "the last of the rows"
+    torch.testing.assert_close(guided.over_steps("blocks.1.attn2"), [maps["blocks.1.attn2"][1:]])
     with pytest.raises(SelectionError, match="do not divide into 7 parts"):
         weights_by_part(maps["blocks.0.attn2"], 7)
 

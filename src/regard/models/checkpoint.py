@@ -178,7 +178,7 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
 
 def _culprit(error: pickle.UnpicklingError) -> str:
     """What the file would have called; never torch's advice to read it with code execution."""
-    found = re.search(r"Unsupported (?:global|class|operand|type)[^.]*?\b([\w.]+\.\w+)", str(error))
+    found = re.search(r"GLOBAL:? (\w[\w.]+)", str(error))
     return f" (it names {found[1]})" if found else ""
 
 

@@ -161,6 +161,10 @@ def test_progress_seed_and_errors(model: PartCrafter, parity: Path, tmp_path: Pa
         generate(parity / "image.png", 5, model=model, **TINY)
     with pytest.raises(InputError, match="expected 1 to 8"):
         generate(parity / "image.png", 9, model=model, **TINY, guidance=1.0)
+    with pytest.raises(InputError, match="guidance is nan"):
+        generate(parity / "image.png", 2, model=model, **TINY, guidance=math.nan)
+    with pytest.raises(SelectionError, match=r"matches 'nope'; there are: blocks\.0\.attn2, "):
+        generate(parity / "image.png", 2, model=model, **TINY, keep_layers="nope")
     with pytest.raises(SelectionError, match="step 9"):
         generate(parity / "image.png", 2, model=model, **TINY, keep_steps=(9,))
     with pytest.raises(ModelNotFound, match=r"transformer/config\.json"):
