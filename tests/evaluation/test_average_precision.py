@@ -40,7 +40,27 @@ def test_the_ground_truth_itself_is_perfect(truth: Path, kind: Any) -> None:
     assert found.values["AP"] == pytest.approx(1.0, abs=1e-9)
     half = average_precision(perfect(truth)[::2], truth, kind)
     assert 0 < half.values["AP"] < 0.9
-    assert average_precision([], truth, kind).values["AP"] == 0.0
+    none = average_precision([], truth, kind)
+    assert none.values["AP"] == 0.0
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_no_result_has_no_number_where_there_is_no_object(
+    tmp_path: Path, truth: Path, kind: Any
+) -> None:
+    content = json.loads(truth.read_text())
+    content["annotations"] = [one for one in content["annotations"] if one["area"] < 96**2]
+    (tmp_path / "no_large.json").write_text(json.dumps(content))
+    found = average_precision([], tmp_path / "no_large.json", kind).values
+    assert (found["AP"], found["AP medium"]) == (0.0, 0.0)
+    assert math.isnan(found["AP large"])
+    assert math.isnan(found["AR large"])
+
+
+def test_an_unknown_category_is_told(truth: Path) -> None:
+    rows = [perfect(truth)[0] | {"category_id": 999}]
+    with pytest.raises(FormatError, match="category_id 999 is not in the ground truth"):
+        average_precision(rows, truth)
 
 
 def cats_and_remotes(shared: Path, folder: Path) -> tuple[Path, dict[int, list[Mask]]]:

@@ -64,17 +64,26 @@ def average_precision(
     rows = _read(Path(results)) if isinstance(results, (str, os.PathLike)) else list(results)
     _check_truth(truth_rows, str(truth))
     _check(rows, truth_rows, kind, where)
-    if not rows:
-        return AveragePrecision(kind=kind, values=dict.fromkeys(NAMES, 0.0))
+    if not rows:  # one that is wrong has the same numbers, and the library takes it
+        rows, evaluated = [_wrong_result(truth_rows)], "bbox"
+    else:
+        evaluated = kind
     with contextlib.redirect_stdout(io.StringIO()):  # the library prints its progress
         true = COCO({"info": {}, **truth_rows})
         found = true.loadRes([{**row} for row in rows])
-        evaluation = COCOeval_faster(true, found, kind, print_function=lambda *_: None)
+        evaluation = COCOeval_faster(true, found, evaluated, print_function=lambda *_: None)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     numbers = [float(x) if x >= 0 else math.nan for x in evaluation.stats[: len(NAMES)]]
     return AveragePrecision(kind=kind, values=dict(zip(NAMES, numbers, strict=True)))
+
+
+def _wrong_result(truth: Mapping[str, Any]) -> dict[str, Any]:
+    if not truth["images"] or not truth["categories"]:
+        raise FormatError("the ground truth has no images or no categories to compare with")
+    image, category = truth["images"][0]["id"], truth["categories"][0]["id"]
+    return {"image_id": image, "category_id": category, "score": 0.0, "bbox": [-2, -2, 1, 1]}
 
 
 def _read(path: Path) -> Any:
@@ -101,12 +110,13 @@ def _check_truth(truth: Mapping[str, Any], where: str) -> None:
 def _check(rows: Any, truth: Mapping[str, Any], kind: Kind, where: str) -> None:
     if not isinstance(rows, list):
         raise FormatError(f"{where} holds a JSON {type(rows).__name__}; expected a list of results")
-    sizes = _sizes(truth)
+    sizes, known = _sizes(truth), {category["id"] for category in truth["categories"]}
     for number, row in enumerate(rows):
         try:
             if row["image_id"] not in sizes:
                 raise ValueError(f"image_id {row['image_id']!r} is not in the ground truth")
-            int(row["category_id"])
+            if row["category_id"] not in known:
+                raise ValueError(f"category_id {row['category_id']!r} is not in the ground truth")
             _require_numbers([row["score"]], 1)
             if kind == "segm":
                 _check_mask(row["segmentation"], sizes[row["image_id"]])
