@@ -233,6 +233,11 @@ def test_what_cannot_be_watched_is_told(unet_pipeline: Any) -> None:
     with pytest.raises(NothingRecorded), watch_prompt(unet_pipeline, PROMPT):
         pass
     with (
+        pytest.raises(InputError, match="2 images at once"),
+        watch_prompt(unet_pipeline, PROMPT),
+    ):
+        run(unet_pipeline, num_images_per_prompt=2)
+    with (
         pytest.raises(SelectionError, match="no layer that attends to the prompt matches 'up_bl"),
         watch_prompt(unet_pipeline, PROMPT, layers="up_blocks.*.attn1"),
     ):

@@ -213,6 +213,12 @@ class _Reducer:
                 "the pipeline runs every image three times at once, and which rows have the prompt "
                 "is not known; watch it without guidance by perturbed attention or by an image"
             )
+        images = len(hidden) // (2 if self._twice else 1)
+        if images > 1:
+            raise InputError(
+                f"the pipeline makes {images} images at once, whose attention would be mixed; "
+                "watch one image of one prompt at a time"
+            )
         self._begin(hidden)
         if hidden.dim() == 4:
             self._grid = (hidden.shape[2] // self._patch, hidden.shape[3] // self._patch)
