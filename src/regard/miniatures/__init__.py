@@ -15,7 +15,7 @@ WEIGHTS_SHA256: dict[str, str] = {
     "mini-detr": "60e9de52d483198c097ed5c1c20360f1c3fe5cc0fbcf47d89b891038b1147409",
     "mini-dvis-daq": "774c2d595f8971e76df1de1a0ee1a4ed83239243cb80359b4aa66d653d708d2b",
     "mini-mask2former": "d963247a1ac5454cb109311a5ee1f9c645746418c446a22f793a1b407d6e0b50",
-    "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
+    "mini-partcrafter": "ea6e186597af0d7d3e5d67e39cf65dad5f3d83f14c6896d1b0544f140d51bad4",
 }
 """Miniatures by name, and the hash of their weights: of all files, in the order of their paths."""
 
