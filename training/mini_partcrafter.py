@@ -48,7 +48,7 @@ READ = 64
 TOKENS, CHANNELS = 8, 16
 SOFTNESS = 0.02
 """Distance over which the field goes from one side of the surface to the other."""
-MINUTES = {"autoencoder": 3.0, "encoder": 2.3, "flow": 5.9}
+MINUTES = {"autoencoder": 5.0, "encoder": 6.0, "flow": 20.0}
 """Processor time of each training on one thread; how far it gets depends on the processor."""
 VIEWS = 4
 """Sets of latent tokens that each part is encoded to: each starts from other points."""
@@ -510,7 +510,7 @@ def main() -> None:
     parser.add_argument("stages", nargs="+", choices=stages)
     parser.add_argument("--work", type=Path, default=Path("build/mini-partcrafter"))
     parser.add_argument("--things", type=int, default=4000)
-    parser.add_argument("--photos", type=int, default=2400, help="how many of them are seen")
+    parser.add_argument("--photos", type=int, default=4000, help="how many of them are seen")
     parser.add_argument("--minutes", type=float, help="of processor time, for each training")
     default = Path(__file__).parents[1] / "src/regard/miniatures/mini-partcrafter"
     parser.add_argument("--out", type=Path, default=default)

@@ -15,7 +15,7 @@ WEIGHTS_SHA256: dict[str, str] = {
     "mini-detr": "8afb43f1d8305c8ad0fbf4303e36b38ffb282857eb54d876a3b366ba1b5a2daa",
     "mini-dvis-daq": "164800f778018517dd7d8a47490606b5dc9219743be43023c8b4c4c80e11cce8",
     "mini-mask2former": "d963247a1ac5454cb109311a5ee1f9c645746418c446a22f793a1b407d6e0b50",
-    "mini-partcrafter": "af92458514b862735b0bb733e1252b7c6835dca1c837f16cd767fef1196dd8d7",
+    "mini-partcrafter": "ea6e186597af0d7d3e5d67e39cf65dad5f3d83f14c6896d1b0544f140d51bad4",
 }
 """Miniatures by name, and the hash of their weights: of all files, in the order of their paths."""
 
