@@ -1,7 +1,7 @@
 """Pictures of what shaped the parts of a generated object."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -339,15 +339,22 @@ def _square_heat(
 
 
 def _words(**picks: Pick) -> str:
-    """What was chosen, and what is whole: "layers [0, 1], all steps and heads"."""
-    said = [
-        f"{name.removesuffix('s') if isinstance(pick, int) else name} {pick}"
-        for name, pick in picks.items()
-        if pick is not None
-    ]
-    whole = [name for name, pick in picks.items() if pick is None]
-    together = " and ".join(part for part in (", ".join(whole[:-1]), *whole[-1:]) if part)
-    return ", ".join([*said, f"all {together}"] if whole else said)
+    """What was chosen, and what is whole: "layers 0 and 1, all steps and heads"."""
+    said = [_chosen_words(name, pick) for name, pick in picks.items() if pick is not None]
+    whole = _joined([name for name, pick in picks.items() if pick is None])
+    return ", ".join([*said, f"all {whole}"] if whole else said)
+
+
+def _chosen_words(name: str, pick: int | slice | Sequence[int]) -> str:
+    if isinstance(pick, slice):
+        return f"{name} {pick.start or 0}:{'' if pick.stop is None else pick.stop}"
+    chosen = [pick] if isinstance(pick, int) else list(pick)
+    return f"{name if len(chosen) > 1 else name.removesuffix('s')} {_joined(map(str, chosen))}"
+
+
+def _joined(words: Iterable[str]) -> str:
+    *others, last = [*words] or [""]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -70,7 +70,7 @@ def test_save_says_where_it_cannot_write(made: Generation, tmp_path: Path) -> No
 def test_pictures_name_what_they_show(made: Generation) -> None:
     lines = draw_parts(made, layers=[0, 1]).lines
     assert "What each part looks at" in lines
-    assert "mean over their latent tokens; layers [0, 1], all steps and heads" in lines
+    assert "mean over their latent tokens; layers 0 and 1, all steps and heads" in lines
     assert "reads" in draw_between_parts(made).lines
     assert "Part 1, time" in draw_token(made, 1, 0, layer="blocks.4.attn2", step=2).lines
 
@@ -83,7 +83,7 @@ def test_strips_name_their_steps_layers_and_parts(made: Generation) -> None:
     assert {"block 0 global", "block 1 local", "part 1"} <= set(layers)
     assert any("step -1, all heads" in line for line in layers)
     owners = draw_part_owners(made, layers=[3]).lines
-    assert any("layers [3], all steps and heads" in line for line in owners)
+    assert any("layer 3, all steps and heads" in line for line in owners)
 
 
 def test_films_over_steps_have_one_scale(made: Generation) -> None:
