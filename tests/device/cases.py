@@ -1,6 +1,8 @@
-"""What must give the same on every device; run as a program, on the CPU and on a pretended device.
+"""What must give the same on every device; run as a program, on the CPU and on another device.
 
-The same to rounding: operators that have a kernel of their own for the CPU are taken apart there.
+`python cases.py cuda [CASE...]`, or `python cases.py LIBRARY.so [CASE...]` for the pretended device
+of a built `pretend.cpp`. The same to rounding: kernels differ, and operators that have one of their
+own for the CPU are taken apart elsewhere.
 
 Prints a JSON object: for each case "" or what went wrong. A program of its own, because a process
 that has a second device cannot lose it again.
@@ -30,7 +32,6 @@ from checkpoints import write_checkpoint
 from partcrafter_checkpoint import write_partcrafter
 from regard.models.aoanet.decoding import Decoding
 from regard.models.partcrafter.checkpoint import load as load_partcrafter
-from videos import write_video
 
 TOLERANCE = 1e-4
 """For float32 through a dozen layers, and the vertices of surfaces where a field is zero."""
@@ -138,9 +139,14 @@ def caption(device: str, _folder: Path) -> Values:
 @case
 def video(device: str, folder: Path) -> Values:
     """DVIS-DAQ, segmenter to refiner."""
-    path = write_video(folder / "clip.mp4", frames=4, size_hw=(48, 64))
+    clip = folder / "clip"
+    clip.mkdir()
+    for frame in range(4):
+        aoanet.photo().resize((64 + frame, 48)).crop((frame, 0, 64 + frame, 48)).save(
+            clip / f"{frame}.png"
+        )
     weights = Path(os.environ["REGARD_SHARED"], "parity", "dvis_daq", "weights.safetensors")
-    with regard.video(path, model=weights, device=device) as found:
+    with regard.video(clip, model=weights, device=device) as found:
         rows = range(len(found.attention.output.rows))
         heats = [found.attention.heat(row, 1) for row in rows]
         return {"scores": [d.score for d in found.instances], "heats": heats}
@@ -198,11 +204,11 @@ def differences(a: Any, b: Any, where: str = "") -> list[str]:
     return [] if a == b else [f"{where}: {a} and {b}"]
 
 
-def outcome(function: Case) -> str:
-    """What is wrong with a case."""
+def outcome(function: Case, other: str) -> str:
+    """What is wrong with a case on the other device."""
     try:
         results = []
-        for device in ("cpu", "pretend"):
+        for device in ("cpu", other):
             with tempfile.TemporaryDirectory() as folder:
                 torch.manual_seed(0)
                 results.append(function(device, Path(folder)))
@@ -213,21 +219,28 @@ def outcome(function: Case) -> str:
         return traceback.format_exc()
 
 
-def refusal() -> str:
+def refusal(other: str) -> str:
     """Why the device refuses a product with a tensor of the CPU."""
     try:
-        torch.ones(2, device="pretend") @ torch.ones(2)
+        torch.ones(2, device=other) @ torch.ones(2)
     except RuntimeError as error:
         return str(error)
     return ""
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    torch.ops.load_library(sys.argv[1])  # type: ignore[no-untyped-call]
+def pretend(library: str) -> str:
+    """The device of a library that was built from `pretend.cpp`."""
+    torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     _setup_privateuseone_for_python_backend("pretend")
     torch.pretend.get_amp_supported_dtype = lambda: [torch.bfloat16]  # type: ignore[attr-defined]
+    return "pretend"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False  # convolutions round like a CPU's
+    warnings.simplefilter("ignore")
+    device = "cuda" if sys.argv[1] == "cuda" else pretend(sys.argv[1])
     wanted = sys.argv[2:] or list(CASES)
-    found = {name: outcome(CASES[name]) for name in wanted}
-    print(json.dumps({**found, "refusal": refusal()}))
+    found = {name: outcome(CASES[name], device) for name in wanted}
+    print(json.dumps({**found, "refusal": refusal(device)}))

@@ -1,7 +1,7 @@
 """Every system on a device that is not the CPU: each tensor is made and moved where it belongs.
 
-The device is pretended (`pretend.cpp`), so this runs on any machine with a C++ compiler. What it
-cannot tell is how a real graphics card rounds, and how fast it is.
+The device is pretended (`pretend.cpp`), so this runs on any machine with a C++ compiler. What that
+cannot tell is how a real graphics card rounds: where there is one, the same cases run on it.
 """
 
 import json
@@ -39,11 +39,20 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def outcomes(library: Path) -> dict[str, str]:
+    return outcomes_on(str(library))
+
+
+@pytest.fixture(scope="module")
+def outcomes_on_a_card() -> dict[str, str]:
+    return outcomes_on("cuda")
+
+
+def outcomes_on(device: str) -> dict[str, str]:
     """What is wrong with each case; those that need the shared folder run where it is."""
     shared = Path(os.environ.get("REGARD_SHARED", HERE.parents[2] / "shared"))
     names = [name for name in NAMES if name not in NEEDS_SHARED or (shared / "parity").is_dir()]
     done = subprocess.run(
-        [sys.executable, str(HERE / "cases.py"), str(library), *names],
+        [sys.executable, str(HERE / "cases.py"), device, *names],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "REGARD_SHARED": str(shared)},
         stdout=subprocess.PIPE,
         text=True,
@@ -53,11 +62,21 @@ def outcomes(library: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_same_as_on_the_cpu(outcomes: dict[str, str], name: str) -> None:
+def no_difference(outcomes: dict[str, str], name: str) -> None:
     if name not in outcomes:
         pytest.skip("the shared folder is not there, with weights of a small DVIS-DAQ")
     assert outcomes[name] == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_as_on_the_cpu(outcomes: dict[str, str], name: str) -> None:
+    no_difference(outcomes, name)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_on_a_card(outcomes_on_a_card: dict[str, str], name: str) -> None:
+    no_difference(outcomes_on_a_card, name)
 
 
 def test_the_device_refuses_to_mix(outcomes: dict[str, str]) -> None:
