@@ -10,6 +10,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.measure import RESULTS
 
 NAMES = (
@@ -68,7 +70,7 @@ def table_of(found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure everything, then write the pages."""
-    for name in NAMES:
+    for name in (*NAMES, "cuda") if torch.cuda.is_available() else NAMES:
         runpy.run_module(f"benchmarks.{name}", run_name="__main__")
     write_pages()
 

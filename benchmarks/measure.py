@@ -89,20 +89,20 @@ def _status(field: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def report(name: str, rows: list[dict[str, Any]]) -> None:
+def report(name: str, rows: list[dict[str, Any]], device: str = "cpu") -> None:
     """Print a benchmark's rows and write them to results/NAME.json with date and machine."""
-    result = {"name": name, "machine": machine(), "rows": rows}
+    result = {"name": name, "machine": machine(device), "rows": rows}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     for row in rows:
         print(name, *(f"{key}={value}" for key, value in row.items()), sep="  ", flush=True)
 
 
-def machine() -> dict[str, Any]:
+def machine(device: str = "cpu") -> dict[str, Any]:
     """What the numbers depend on."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": _processor(),
+        "processor": _processor() if device == "cpu" else torch.cuda.get_device_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

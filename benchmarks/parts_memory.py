@@ -65,15 +65,16 @@ def run(case: Case, *, watched: bool) -> float:
     """Peak megabytes of a run above what the process held before."""
     torch.set_num_threads(1)
     warm_up = Case(width=64, tokens=4, steps=1)
-    _denoise(_network(warm_up), warm_up, watched=True)  # loads what any first recording loads
-    network = _network(case)
+    _denoise(network_of(warm_up), warm_up, watched=True)  # loads what any first recording loads
+    network = network_of(case)
     return peak_of(lambda: _denoise(network, case, watched=watched))
 
 
-def _network(case: Case) -> PartTransformer:
+def network_of(case: Case, device: str = "cpu") -> PartTransformer:
+    """The transformer of a case, with random weights."""
     with torch.device("meta"):
         network = PartTransformer(case.config)
-    network.to_empty(device="cpu")
+    network.to_empty(device=device)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.uniform_(-0.02, 0.02)

@@ -112,7 +112,7 @@ def plain(network: DvisDaq, video: "Noise") -> None:
                 content_hw=(round(bottom), round(right)),
                 size_hw=view.original_hw,
             )
-            for mask in masks.numpy():
+            for mask in masks.cpu().numpy():
                 encode_mask(mask)
 
 
