@@ -1,7 +1,7 @@
 """`record`: the attention of any model, caught while it runs."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import get_args
 
 from torch import nn
@@ -23,10 +23,11 @@ from regard.recording import Recording
 @contextmanager
 def record(
     model: nn.Module,
-    layers: str = "*",
+    layers: str | Sequence[str] = "*",
     *,
     keep: Keep = "auto",
     gradients: bool = False,
+    only_inside: bool = False,
     each: Callable[[Attention], bool | None] | None = None,
 ) -> Iterator[Recording]:
     """The recording of every attention call that the model makes inside the `with`.
@@ -36,13 +37,18 @@ def record(
 
     Args:
         model: Any module.
-        layers: Glob over module paths, such as "encoder.layer.8.*"; it also matches everything
-            inside a module that it names.
+        layers: Glob over module paths, such as "encoder.layer.8.*", or several; it also matches
+            everything inside a module that it names.
         keep: "qk" keeps q, k and masks (memory grows with tokens, not with their square) and
             computes any weight later; "weights" keeps the weights; "auto" whichever is smaller.
             Deformable attention keeps its points in any case.
         gradients: Also keep v and, when you call `backward` inside or after the `with`, the
             gradient of each attention output: `call.gradient()` is computed from them.
+        only_inside: Look at nothing but what runs inside of the modules that `layers` match. All
+            else runs as fast as ever, which matters where the model is quick: small passes, on a
+            graphics card. What is made outside of them is kept whole, such as a bias that is
+            computed once for all layers, and if something outside overwrites a kept tensor in
+            place, reading it raises `StaleRecord`.
         each: Called with every call once its layer has run, while the model waits; the call is
             kept only if the answer is True. So a run of any length is reduced in constant memory.
 
@@ -51,7 +57,8 @@ def record(
 
     Raises:
         NothingRecorded: The body ended well and no call was recorded.
-        CaptureError: `model` is no module, or `keep` is none of the three.
+        CaptureError: `model` is no module, `keep` is none of the three, or with `only_inside`
+            no module matches `layers`.
         Exception: What `each` raised, once the `with` ends; it is not called again.
 
     Example:
@@ -64,11 +71,13 @@ def record(
     if keep not in get_args(Keep):
         raise CaptureError(f"keep={keep!r} is not one of {', '.join(get_args(Keep))}")
     recording = Recording()
-    stack = ModuleStack(model)
+    patterns = (layers,) if isinstance(layers, str) else tuple(layers)
+    stack = ModuleStack(model, patterns if only_inside else None)
     recorder = Recorder(
-        recording, stack, Keeper(stack.modules.values()), layers, keep, gradients, each
+        recording, stack, Keeper(stack.modules.values()), patterns, keep, gradients, each
     )
     interceptor = Interceptor(recorder)
+    stack.while_inside = interceptor if only_inside else None
     deformable = DeformableCalls(recorder, interceptor.softmax)
     stack.attach()
     try:
@@ -77,7 +86,7 @@ def record(
             compiled_runs_eagerly(),
             deformable.listening(),
             libraries_watched(recorder),
-            interceptor,
+            nullcontext() if only_inside else interceptor,
         ):
             yield recording
     finally:

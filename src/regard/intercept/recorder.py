@@ -38,7 +38,7 @@ class Recorder:
         stack: The running modules.
         keeper: Keeps tensors.
         recipes: Knows how large tensors are made of small ones, and keeps these.
-        pattern: Glob of the layers that are wanted.
+        patterns: Globs of the layers that are wanted.
         keep: What to keep of a call.
         gradients: Whether to keep also what the gradients of the weights are computed from.
         each: Asked about every call whether to keep it; None keeps all.
@@ -52,7 +52,7 @@ class Recorder:
     recording: Recording
     stack: ModuleStack
     keeper: Keeper
-    pattern: str
+    patterns: tuple[str, ...]
     keep: Keep
     gradients: bool = False
     each: Callable[[Attention], bool | None] | None = None
@@ -77,8 +77,12 @@ class Recorder:
             return False
         path = self.stack.top.path
         self.found.add(path)
+        return self.asks_for(path)
+
+    def asks_for(self, path: str) -> bool:
+        """Whether a layer is wanted."""
         if path not in self._wanted:
-            self._wanted[path] = matches(path, self.pattern)
+            self._wanted[path] = any(matches(path, pattern) for pattern in self.patterns)
         return self._wanted[path]
 
     def guard(self, function: Callable[..., T], *args: Any) -> T | None:

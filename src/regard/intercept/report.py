@@ -1,7 +1,7 @@
 """What looked like attention and has no record, and why."""
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from inspect import signature
 
 from torch import nn
@@ -9,8 +9,8 @@ from torch import nn
 from regard.errors import NothingRecorded
 from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import NO_SOFTMAX, NO_VALUES, SoftmaxAttention
-from regard.intercept.stack import ATTENTION_NAME
-from regard.recording import Unrecorded, matches
+from regard.intercept.stack import ATTENTION_NAME, holders
+from regard.recording import Unrecorded
 
 NOT_SEEN = (
     "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
@@ -61,7 +61,7 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
     for path in _silent(recorder):
         reasons.setdefault(path, _why_silent(recorder.stack.ran[path]))
     reasons |= dict.fromkeys(recorder.stack.sealed, SCRIPTED)
-    return [Unrecorded(p, r) for p, r in reasons.items() if matches(p, recorder.pattern)]
+    return [Unrecorded(p, r) for p, r in reasons.items() if recorder.asks_for(p)]
 
 
 def _silent(recorder: Recorder) -> list[str]:
@@ -69,20 +69,13 @@ def _silent(recorder: Recorder) -> list[str]:
     ran, found = recorder.stack.ran, recorder.found
     alike = [path for path, module in ran.items() if _is_like_attention(module)]
     attending = found.intersection(alike)
-    not_silent = found.union(*map(_holders, found), *map(_holders, alike))
+    not_silent = found.union(*map(holders, found), *map(holders, alike))
     return [
         path
         for path in alike
         if path not in not_silent
-        and attending.isdisjoint(_holders(path))  # a projection named after its attention
+        and attending.isdisjoint(holders(path))  # a projection named after its attention
     ]
-
-
-@lru_cache(4096)
-def _holders(path: str) -> frozenset[str]:
-    """Paths of the modules that hold a module, the model's "" among them."""
-    holder = path.rpartition(".")[0]
-    return _holders(holder) | {holder} if path else frozenset()
 
 
 def _is_like_attention(module: nn.Module) -> bool:
@@ -119,9 +112,9 @@ def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRe
         )
     if recorder.found:
         there = ", ".join(sorted(recorder.found)[:8])
+        asked = recorder.patterns[0] if len(recorder.patterns) == 1 else recorder.patterns
         return NothingRecorded(
-            f"{name} has attention, but none in layers={recorder.pattern!r}; "
-            f"it was found in: {there}"
+            f"{name} has attention, but none in layers={asked!r}; it was found in: {there}"
         )
     reasons = "; ".join(f"{item.layer or '(model)'}: {item.reason}" for item in missing[:8])
     return NothingRecorded(

@@ -10,6 +10,7 @@ from regard.geometry import ViewTransform
 from regard.intercept.record import record
 from regard.models.dvis_daq.inference import run_video
 from regard.models.dvis_daq.model import DvisDaq
+from regard.models.dvis_daq.module_paths import PREDICTOR, TRACKER_CROSS
 from regard.models.dvis_daq.observe import Sink, Watcher
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.settings import Settings
@@ -54,7 +55,8 @@ def record_video(
     """
     layers = checked_layers(model, keep, layers)
     watcher = Watcher(view, keep, layers, sink)
-    with record(model, _PATTERNS[keep], keep="qk", each=watcher.each) as recording:
+    wanted = _wanted(model, keep, layers)
+    with record(model, wanted, keep="qk", only_inside=True, each=watcher.each) as recording:
         output = run_video(model, frames, settings, observer=watcher)
         watcher.hand_over()
     if keep == "predicted":
@@ -70,11 +72,15 @@ def record_video(
     )
 
 
-_PATTERNS: dict[Keep, str] = {
-    "all": "*",
-    "predicted": "*_attention_layers.*",
-    "maps": "*cross_attention_layers.*",
-}
+def _wanted(model: DvisDaq, keep: Keep, layers: Sequence[int]) -> list[str]:
+    """Globs of the modules whose attention is needed."""
+    if keep == "all":
+        return ["*_attention_layers.*", "*.self_attn", "*.attn"]
+    chosen = [f"{PREDICTOR}.{layer}" for layer in layers]
+    if keep == "maps":
+        last = len(model.tracker.transformer_ffn_layers) - 1
+        return [*chosen, f"{TRACKER_CROSS}.{last}"]
+    return [*chosen, "tracker.*_attention_layers.*", "refiner.*_attention_layers.*"]
 
 
 def checked_layers(model: DvisDaq, keep: Keep, layers: Sequence[int] | None) -> tuple[int, ...]:
