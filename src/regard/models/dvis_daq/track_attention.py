@@ -328,7 +328,12 @@ class TrackAttention:
         layers = range(self.story.tracker_layers)
         cross = [self._tracker(TRACKER_CROSS, frame, layer) for layer in layers]
         own = [self._tracker(TRACKER_SELF, frame, layer) for layer in layers]
-        return tracker_rollout(cross, own, is_first_frame=frame == 0)[self._query(cross[0], name)]
+        shares = tracker_rollout(
+            [call.weights() for call in cross],
+            [call.weights() for call in own],
+            is_first_frame=frame == 0,
+        )
+        return shares[self._query(cross[0], name)].cpu()
 
     def _stored(
         self,

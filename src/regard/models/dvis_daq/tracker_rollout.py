@@ -5,11 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from regard.attention import Attention
-
 
 def tracker_rollout(
-    cross: Sequence[Attention], own: Sequence[Attention], *, is_first_frame: bool
+    cross: Sequence[Tensor], own: Sequence[Tensor], *, is_first_frame: bool
 ) -> Tensor:
     """Shares of the object queries in the tracker's queries, (queries, object queries).
 
@@ -18,14 +16,16 @@ def tracker_rollout(
     divided by what is left, so that it sums to 1. An approximation, as every rollout is.
 
     Args:
-        cross: Attention from tracker queries to object queries, layer by layer.
-        own: Attention among tracker queries, layer by layer.
+        cross: Weights of the tracker's queries on object queries, layer by layer,
+            (1, heads, queries, object queries).
+        own: Weights among the tracker's queries, layer by layer, (1, heads, queries, queries).
         is_first_frame: There the tracker's queries are the object queries; later they bring
             nothing of the frame with them.
     """
-    count, object_queries = cross[0].shape[2:]
-    shares = torch.eye(count) if is_first_frame else torch.zeros(count, object_queries)
-    for looked, among in zip(cross, own, strict=True):
-        shares = (shares + looked.weights()[0].float().mean(0).cpu()) / 2
-        shares = (shares + among.weights()[0].float().mean(0).cpu() @ shares) / 2
+    looked, among = (torch.cat(list(layers)).float().mean(1) for layers in (cross, own))
+    shares = torch.eye(*looked[0].shape) if is_first_frame else torch.zeros(looked[0].shape)
+    shares = shares.to(looked.device)
+    for to_objects, to_queries in zip(looked, among, strict=True):
+        shares = (shares + to_objects) / 2
+        shares = torch.addmm(shares, to_queries, shares, beta=0.5, alpha=0.5)
     return shares / shares.sum(1, keepdim=True)

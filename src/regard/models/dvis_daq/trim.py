@@ -5,8 +5,9 @@ of the tracks that live, frame by frame; candidates that came to nothing are dro
 so is the attention among the tracker's queries, of which its rollout is kept.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from regard.attention import Attention, ExplicitAttention
@@ -15,20 +16,30 @@ from regard.models.dvis_daq.module_paths import ROLLOUT, TIME, TRACKER_CROSS, TR
 from regard.models.dvis_daq.output import VideoOutput
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.models.dvis_daq.tracks import TrackedFrame
+from regard.together import moved_together, weights_together
 from regard.tokens import Tokens
+
+_ROLLED_OUT = ("rollout over all layers of the tracker, mean of heads: an approximation",)
 
 
 def living_rows(calls: Sequence[Attention], frame: TrackedFrame) -> list[Attention]:
     """Calls of the tracker in one frame, without the rows of what is no track after it.
 
-    First comes the rollout through its layers, as a call of the layer ``tracker``.
+    First comes the rollout through its layers, as a call of the layer ``tracker``. All are on the
+    CPU, where they wait for the end of the video.
     """
     names = {f"track {track}" for track in frame.left}
     if not names:
         return []
-    rows = [_rolled_out(calls, is_first_frame=frame.frame == 0)]
-    rows += [call for call in calls if not call.layer.startswith(TRACKER_SELF)]
-    return [kept for call in rows if (kept := _named_rows(call, names)) is not None]
+    weights = dict(zip(calls, weights_together(calls), strict=True))
+    kept = [_rolled_out(weights, is_first_frame=frame.frame == 0)]
+    kept += [pair for pair in weights.items() if not pair[0].layer.startswith(TRACKER_SELF)]
+    rows = [(call, here, found) for call, found in kept if (here := _places(call.queries, names))]
+    chosen = {
+        here: torch.tensor(here, device=rows[0][2].device) for here in {here for _, here, _ in rows}
+    }
+    cut = moved_together([found.index_select(2, chosen[here]) for _, here, found in rows])
+    return [_rows(call, here, found) for (call, here, _), found in zip(rows, cut, strict=True)]
 
 
 def only_predicted(
@@ -51,53 +62,58 @@ def only_predicted(
         else:
             yield call
     for call in tracker_rows:
-        if (kept := _named_rows(call, names)) is not None:
-            yield kept
+        if here := _places(call.queries, names):
+            yield call if len(here) == call.shape[2] else _rows(call, here, call.weights(here))
     for call in of_refiner:
         if call.layer.startswith(TIME):
-            yield from (_row_over_time(call, row) for row in rows)
+            yield from _rows_over_time(call, rows)
         elif rows:
-            yield _rows(call, rows)
+            yield _rows(call, rows, call.weights(rows))
 
 
-def _rolled_out(calls: Sequence[Attention], *, is_first_frame: bool) -> Attention:
+def _places(layout: Tokens, names: set[str]) -> tuple[int, ...]:
+    """Where tokens of these names are."""
+    return tuple(place for place, name in enumerate(layout.prefix) if name in names)
+
+
+def _rolled_out(
+    weights: Mapping[Attention, Tensor], *, is_first_frame: bool
+) -> tuple[Attention, Tensor]:
+    """The rollout through all layers of the tracker, as a call, and its weights."""
     cross, own = (
-        [call for call in calls if call.layer.startswith(stem)]
+        {call: found for call, found in weights.items() if call.layer.startswith(stem)}
         for stem in (TRACKER_CROSS, TRACKER_SELF)
     )
-    shares = tracker_rollout(cross, own, is_first_frame=is_first_frame)[None, None]
-    found = _explicit(cross[0], shares, queries=cross[0].queries, keys=cross[0].keys)
-    found.layer = ROLLOUT
-    found.axes["layer_index"] = -1
-    found.notes = ("rollout over all layers of the tracker, mean of heads: an approximation",)
-    return found
+    shares = tracker_rollout(
+        list(cross.values()), list(own.values()), is_first_frame=is_first_frame
+    )[None, None]
+    first = next(iter(cross))
+    call = _explicit(first, shares, queries=first.queries, keys=first.keys)
+    call.layer, call.axes["layer_index"], call.notes = ROLLOUT, -1, _ROLLED_OUT
+    return call, shares
 
 
-def _named_rows(call: Attention, names: set[str]) -> Attention | None:
-    here = [query for query, name in enumerate(call.queries.prefix) if name in names]
-    return _rows(call, here) if here else None
-
-
-def _rows(call: Attention, queries: list[int]) -> Attention:
-    """Some queries of a call."""
+def _rows(call: Attention, queries: Sequence[int], weights: Tensor) -> Attention:
+    """Some queries of a call, with their weights."""
     names = call.queries.prefix or tuple(f"row {query}" for query in range(call.shape[2]))
     layout = Tokens(len(queries), prefix=tuple(names[query] for query in queries))
-    return _explicit(call, call.weights(queries), queries=layout, keys=call.keys)
+    return _explicit(call, weights, queries=layout, keys=call.keys)
 
 
-def _row_over_time(call: Attention, row: int) -> Attention:
-    """The attention over frames of one row of the refiner, which are its batch."""
-    frames = Tokens(call.shape[3])
-    found = _explicit(call, call.weights()[row : row + 1], queries=frames, keys=frames)
-    found.axes["row"] = row
-    return found
+def _rows_over_time(call: Attention, rows: Sequence[int]) -> Iterator[Attention]:
+    """The attention over frames of some rows of the refiner, which are its batch."""
+    weights, frames = call.weights(), Tokens(call.shape[3])
+    for row in rows:
+        found = _explicit(call, weights[row : row + 1].clone(), queries=frames, keys=frames)
+        found.axes["row"] = row
+        yield found
 
 
 def _explicit(call: Attention, weights: Tensor, *, queries: Tokens, keys: Tokens) -> Attention:
     shape = (weights.shape[0], weights.shape[1], weights.shape[2], weights.shape[3])
     return ExplicitAttention(
         shape=shape,
-        kept_weights=Kept(weights.clone()),
+        kept_weights=Kept(weights),
         layer=call.layer,
         axes=dict(call.axes),
         queries=queries,

@@ -1,0 +1,81 @@
+"""Many small calls at once: a dozen products in one, a dozen transfers in one.
+
+Where a layer is small, asking for its weights takes longer in Python than in the processor, and on
+a graphics card each transfer waits for the card.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from regard.attention import Attention, DotProductAttention, Selection
+from regard.kept import Kept
+from regard.scores import MOVING
+
+
+def weights_together(calls: Sequence[Attention], queries: Selection = None) -> list[Tensor]:
+    """Weights of several calls, for the same queries.
+
+    Those that differ only in q and k, as the layers of one stack do, are computed in one product;
+    the others one by one.
+
+    Args:
+        calls: Any calls.
+        queries: As for `Attention.weights`.
+
+    Returns:
+        For each call (batch, heads, queries, keys), as `Attention.weights` gives them.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for place, call in enumerate(calls):
+        program = _program(call)
+        alike.setdefault(place if program is None else program, []).append(place)
+    found: dict[int, Tensor] = {}
+    for places in alike.values():
+        weights = _joined([calls[place] for place in places]).weights(queries)
+        found |= zip(places, weights.chunk(len(places)), strict=True)
+    return [found[place] for place in range(len(calls))]
+
+
+def moved_together(tensors: Sequence[Tensor], device: str = "cpu") -> list[Tensor]:
+    """Copies of tensors on another device, in one transfer and one memory for each dtype."""
+    moved: dict[int, Tensor] = {}
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        places = [place for place, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        flat = torch.cat([tensors[place].reshape(-1) for place in places]).to(device)
+        pieces = torch.split(flat, [tensors[place].numel() for place in places])
+        moved |= zip(places, pieces, strict=True)
+    return [moved[place].view(tensor.shape) for place, tensor in enumerate(tensors)]
+
+
+def _program(call: Attention) -> Hashable | None:
+    """What a call does to q·kᵀ, if no tensor and no place in the batch takes part in it."""
+    if not isinstance(call, DotProductAttention):
+        return None
+    scores = call.scores
+    q, k = scores.q.get(), scores.k.get()
+    has_batch = q.dim() == k.dim() == 4 and len(q) == len(k) == call.shape[0]
+    if not has_batch or any(step.kept or step.op in (*MOVING, "flex") for step in scores.steps):
+        return None
+    steps = [
+        (step.op, step.row_axis, step.operands, tuple(step.options.items()), step.key_axis)
+        for step in scores.steps
+    ]
+    kinds = [(tensor.shape, tensor.dtype, tensor.device) for tensor in (q, k)]
+    return (*kinds, *steps, scores.autocast, scores.fused, scores.q_factor)
+
+
+def _joined(calls: Sequence[Attention]) -> Attention:
+    """One call whose batch is those of all, one after the other."""
+    first = calls[0]
+    if len(calls) == 1 or not isinstance(first, DotProductAttention):
+        return first
+    programs = [call.scores for call in calls if isinstance(call, DotProductAttention)]
+    q, k = (
+        Kept(torch.cat([scores.q.get() for scores in programs])),
+        Kept(torch.cat([scores.k.get() for scores in programs])),
+    )
+    shape = (len(calls) * first.shape[0], *first.shape[1:])
+    return DotProductAttention(shape=shape, scores=replace(first.scores, q=q, k=k))
