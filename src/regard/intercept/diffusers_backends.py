@@ -13,14 +13,14 @@ from typing import Any
 
 from torch import Tensor
 
-from regard.intercept.opaque import Doorway, KernelCall
+from regard.intercept.opaque import Doorway, Inside, KernelCall
 from regard.intercept.recorder import Recorder
 from regard.intercept.watched import WatchedPlace
 
 
-def doorway(recorder: Recorder) -> Doorway:
+def doorway(recorder: Recorder, inside: Inside) -> Doorway:
     """What is done at a call of a backend."""
-    return Doorway(recorder, _sizes, kernel_call)
+    return Doorway(recorder, _sizes, kernel_call, inside)
 
 
 def _sizes(query: Tensor, *_: Any, **_others: Any) -> tuple[int, int]:

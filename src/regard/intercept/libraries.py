@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from regard.intercept import diffusers_backends, transformers_interface
+from regard.intercept.opaque import Inside
 from regard.intercept.recorder import Recorder
 
 WATCHED = {
@@ -15,10 +16,15 @@ WATCHED = {
 
 
 @contextmanager
-def libraries_watched(recorder: Recorder) -> Iterator[None]:
-    """A context in which kernels of imported libraries are recorded; none is imported for it."""
+def libraries_watched(recorder: Recorder, inside: Inside = nullcontext) -> Iterator[None]:
+    """A context in which kernels of imported libraries are recorded; none is imported for it.
+
+    Args:
+        recorder: Where calls are handed in.
+        inside: Makes a context that is entered around each kernel.
+    """
     with ExitStack() as stack:
         for module, library in WATCHED.items():
             if module in sys.modules:
-                stack.enter_context(library.PLACE.told_to(library.doorway(recorder).call))
+                stack.enter_context(library.PLACE.told_to(library.doorway(recorder, inside).call))
         yield

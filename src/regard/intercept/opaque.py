@@ -8,6 +8,7 @@ arguments. No kernel is ever exchanged for another.
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from regard.sample import OutputSample
 from regard.scores import Autocast, Scores, Step
 
 Kernel = Callable[..., Any]
+Inside = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass
@@ -134,6 +136,7 @@ class Doorway:
         sizes: Numbers of heads and queries of a call, told from its arguments; None for a call
             that cannot be followed. Asked at every call, so it should be quick.
         understand: The library's arguments as a `KernelCall`.
+        inside: Makes a context that is entered around each kernel.
     """
 
     def __init__(
@@ -141,10 +144,12 @@ class Doorway:
         recorder: Recorder,
         sizes: Callable[..., tuple[int, int] | None],
         understand: Callable[..., KernelCall],
+        inside: Inside,
     ) -> None:
         self._recorder = recorder
         self._sizes = sizes
         self._understand = understand
+        self._inside = inside
 
     def call(self, kernel: Kernel, *args: Any, **kwargs: Any) -> Any:
         """Run the kernel; record it if nothing inside it was seen."""
@@ -158,7 +163,8 @@ class Doorway:
         before = frame.heads, frame.queries
         frame.heads, frame.queries = sizes
         try:
-            out = kernel(*args, **kwargs)
+            with self._inside():
+                out = kernel(*args, **kwargs)
         finally:
             frame.heads, frame.queries = before
         if recorder.seen == seen and recorder.wants():

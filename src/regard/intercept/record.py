@@ -1,8 +1,8 @@
 """`record`: the attention of any model, caught while it runs."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import get_args
+from contextlib import contextmanager
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -11,6 +11,7 @@ from regard.errors import CaptureError
 from regard.intercept.deformable import DeformableCalls
 from regard.intercept.eager import compiled_runs_eagerly
 from regard.intercept.keeper import Keeper
+from regard.intercept.kernels import Kernels
 from regard.intercept.libraries import libraries_watched
 from regard.intercept.mode import Interceptor
 from regard.intercept.recorder import Keep, Recorder
@@ -18,6 +19,8 @@ from regard.intercept.report import nothing_recorded, unrecorded
 from regard.intercept.stack import ModuleStack
 from regard.layouts.watch import watching
 from regard.recording import Recording
+
+Watch = Literal["calls", "kernels"]
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def record(
     *,
     keep: Keep = "auto",
     gradients: bool = False,
-    only_inside: bool = False,
+    watch: Watch = "calls",
     each: Callable[[Attention], bool | None] | None = None,
 ) -> Iterator[Recording]:
     """The recording of every attention call that the model makes inside the `with`.
@@ -44,11 +47,13 @@ def record(
             Deformable attention keeps its points in any case.
         gradients: Also keep v and, when you call `backward` inside or after the `with`, the
             gradient of each attention output: `call.gradient()` is computed from them.
-        only_inside: Look at nothing but what runs inside of the modules that `layers` match. All
-            else runs as fast as ever, which matters where the model is quick: small passes, on a
-            graphics card. What is made outside of them is kept whole, such as a bias that is
-            computed once for all layers, and if something outside overwrites a kept tensor in
-            place, reading it raises `StaleRecord`.
+        watch: "calls" looks at every call of torch, and so finds attention however a model writes
+            it. "kernels" listens only where models compute it as a whole:
+            `scaled_dot_product_attention`, torch's attention modules, the kernels of transformers
+            and diffusers, deformable attention. The rest runs as fast as ever, which matters for
+            models that are quick, as on a graphics card. What nobody looks at: products and
+            softmaxes that a model writes out itself; how a mask was made, so it is kept whole;
+            writes to a kept tensor, so that reading it after one raises `StaleRecord`.
         each: Called with every call once its layer has run, while the model waits; the call is
             kept only if the answer is True. So a run of any length is reduced in constant memory.
 
@@ -57,8 +62,8 @@ def record(
 
     Raises:
         NothingRecorded: The body ended well and no call was recorded.
-        CaptureError: `model` is no module, `keep` is none of the three, or with `only_inside`
-            no module matches `layers`.
+        CaptureError: `model` is no module; `keep` or `watch` is none of the choices; with
+            "kernels", no module matches `layers`.
         Exception: What `each` raised, once the `with` ends; it is not called again.
 
     Example:
@@ -68,25 +73,24 @@ def record(
     """
     if not isinstance(model, nn.Module):
         raise CaptureError(f"record wants a torch.nn.Module, got {type(model).__name__}")
-    if keep not in get_args(Keep):
-        raise CaptureError(f"keep={keep!r} is not one of {', '.join(get_args(Keep))}")
+    for name, value, choices in (("keep", keep, Keep), ("watch", watch, Watch)):
+        if value not in get_args(choices):
+            raise CaptureError(f"{name}={value!r} is not one of {', '.join(get_args(choices))}")
     recording = Recording()
     patterns = (layers,) if isinstance(layers, str) else tuple(layers)
-    stack = ModuleStack(model, patterns if only_inside else None)
+    stack = ModuleStack(model, patterns if watch == "kernels" else None)
     recorder = Recorder(
         recording, stack, Keeper(stack.modules.values()), patterns, keep, gradients, each
     )
     interceptor = Interceptor(recorder)
-    stack.while_inside = interceptor if only_inside else None
     deformable = DeformableCalls(recorder, interceptor.softmax)
     stack.attach()
     try:
         with (
-            watching(stack.followed, recording.noted),
+            watching(stack.modules, recording.noted),
             compiled_runs_eagerly(),
             deformable.listening(),
-            libraries_watched(recorder),
-            nullcontext() if only_inside else interceptor,
+            _listening(recorder, interceptor, watch),
         ):
             yield recording
     finally:
@@ -97,3 +101,15 @@ def record(
         raise recorder.failure
     if not (recording or (each and recorder.found)):
         raise nothing_recorded(recorder, recording.unrecorded)
+
+
+@contextmanager
+def _listening(recorder: Recorder, mode: Interceptor, watch: Watch) -> Iterator[None]:
+    """A context in which everything that is to be watched is."""
+    if watch == "calls":
+        with libraries_watched(recorder), mode:
+            yield
+    else:
+        kernels = Kernels(recorder, mode)
+        with libraries_watched(recorder, kernels.opened), kernels.listening():
+            yield

@@ -4,8 +4,8 @@ import re
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -68,7 +68,6 @@ class Frame:
         queries: Number of queries, likewise.
         inputs: Positional and keyword arguments of the pass.
         has_left: Whether the pass is over.
-        opens: Whether `ModuleStack.while_inside` was entered with it.
     """
 
     path: str
@@ -81,7 +80,6 @@ class Frame:
     queries: int | None = None
     inputs: tuple[Any, Any] = ((), {})
     has_left: bool = False
-    opens: bool = False
 
 
 def _is_plain(kind: type[nn.Module]) -> bool:
@@ -115,12 +113,14 @@ def holders(path: str) -> frozenset[str]:
     return holders(holder) | {holder} if path else frozenset()
 
 
-def _matching(paths: Iterable[str], patterns: Sequence[str]) -> list[str]:
-    found = [path for path in paths if any(matches(path, pattern) for pattern in patterns)]
+def _near(modules: dict[str, nn.Module], patterns: Sequence[str]) -> dict[str, nn.Module]:
+    """The modules that any of the globs matches, those that hold them, and the model."""
+    found = [path for path in modules if any(matches(path, pattern) for pattern in patterns)]
     if not found:
         asked = patterns[0] if len(patterns) == 1 else patterns
         raise CaptureError(f"no module of the model matches layers={asked!r}")
-    return found
+    near = {"", *found}.union(*map(holders, found))
+    return {path: module for path, module in modules.items() if path in near}
 
 
 def _nothing(_frame: Frame) -> None:
@@ -132,11 +132,11 @@ class ModuleStack:
 
     Args:
         model: The model.
-        only: Globs of the modules that matter: only these are followed, and those that hold them.
-            None follows all.
+        only: Globs of the modules that matter: these are followed, and those that hold them; the
+            others are left alone. None follows all.
 
     Raises:
-        CaptureError: There is no module that matters.
+        CaptureError: No module matters.
     """
 
     def __init__(self, model: nn.Module, only: Sequence[str] | None = None) -> None:
@@ -149,9 +149,7 @@ class ModuleStack:
             path for path, m in compound.items() if isinstance(m, torch.jit.ScriptModule)
         ]
         followed = {path: compound[path] for path in compound if path not in self.sealed}
-        wanted = [] if only is None else _matching(followed, only)
-        near = {"", *wanted}.union(*map(holders, wanted))
-        self.followed = {path: m for path, m in followed.items() if only is None or path in near}
+        self.followed = followed if only is None else _near(followed, only)
         self._paths = {id(m): _without_wrappers(path) for path, m in self.followed.items()}
         self._outside = Frame("", model)
         self._frames: list[Frame] = []
@@ -162,9 +160,6 @@ class ModuleStack:
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
         self._runs: dict[str, int] = {}
-        self.while_inside: AbstractContextManager[Any] | None = None
-        self._wanted = {id(followed[path]) for path in wanted}
-        self._is_inside = False
 
     def __deepcopy__(self, memo: Any) -> "ModuleStack":
         """Itself: a copy of a model that is being recorded takes the hooks along, to no effect."""
@@ -185,9 +180,9 @@ class ModuleStack:
 
     def detach(self) -> None:
         """Leave no hook behind."""
-        while self._frames:
-            self._pop()
-        self.while_inside = None
+        for frame in self._frames:
+            self.on_leaving(frame)
+        self._frames.clear()
         self.on_leaving = _nothing  # which held the recorder
         for module in self.followed.values():
             module._forward_pre_hooks.pop(self._key, None)
@@ -264,29 +259,19 @@ class ModuleStack:
         step = self._runs.get(path, 0)
         self._runs[path] = step + 1
         self._frames.append(Frame(path, module, step, inputs=(args, kwargs)))
-        if self.while_inside is not None and not self._is_inside and id(module) in self._wanted:
-            self.while_inside.__enter__()
-            self._is_inside = self._frames[-1].opens = True
 
     def _leave(self, module: nn.Module, _args: Any, _output: Any) -> None:
         if id(module) not in self._paths or self._is_elsewhere():
             return
         while self._frames:  # a module whose own hooks raised never reached its leaving hook
-            frame = self._pop()
+            frame = self._frames.pop()
+            frame.has_left = True
+            if frame.group is not None:
+                self.on_leaving(frame)
             if frame.module is module:
                 if self.left is not None:
                     self.left(frame)
                 break
-
-    def _pop(self) -> Frame:
-        frame = self._frames.pop()
-        frame.has_left = True
-        if frame.opens and self.while_inside is not None:
-            self.while_inside.__exit__(None, None, None)
-            self._is_inside = False
-        if frame.group is not None:
-            self.on_leaving(frame)
-        return frame
 
     def _is_elsewhere(self) -> bool:
         """In another thread, or inside a backward pass that runs a checkpoint again."""

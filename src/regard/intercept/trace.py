@@ -15,6 +15,7 @@ Axes = tuple[int | None, int | None]
 """The axes of the two token lists (of q's side, of k's side), from the end; None once lost."""
 
 
+OVER_QUERIES = "its softmax runs over the queries, not over the keys"
 JOINT = "its softmax runs over the keys of all heads together: a head's rows sum to its share"
 
 
@@ -105,7 +106,7 @@ class Trace:
     def turned(self) -> "Trace":
         """The trace with queries and keys changed over: the softmax ran over what asks."""
         assert self.query_side is not None
-        turned = self.lose("its softmax runs over the queries, not over the keys")
+        turned = self.lose(OVER_QUERIES)
         return replace(turned, query_side=1 - self.query_side)
 
     def moved(

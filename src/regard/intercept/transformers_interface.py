@@ -12,14 +12,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from regard.intercept.opaque import Doorway, KernelCall
+from regard.intercept.opaque import Doorway, Inside, KernelCall
 from regard.intercept.recorder import Recorder
 from regard.intercept.watched import WatchedPlace
 
 PAGED = "a paged cache: its keys are gathered inside the kernel"
 
 
-def doorway(recorder: Recorder) -> Doorway:
+def doorway(recorder: Recorder, inside: Inside) -> Doorway:
     """What is done at a call through the interface."""
 
     def sizes(
@@ -31,7 +31,7 @@ def doorway(recorder: Recorder) -> Doorway:
         heads, queries = query.shape[1:3]
         return heads, queries
 
-    return Doorway(recorder, sizes, kernel_call)
+    return Doorway(recorder, sizes, kernel_call, inside)
 
 
 def kernel_call(

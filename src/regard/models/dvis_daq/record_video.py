@@ -56,7 +56,7 @@ def record_video(
     layers = checked_layers(model, keep, layers)
     watcher = Watcher(view, keep, layers, sink)
     wanted = _wanted(model, keep, layers)
-    with record(model, wanted, keep="qk", only_inside=True, each=watcher.each) as recording:
+    with record(model, wanted, keep="qk", watch="kernels", each=watcher.each) as recording:
         output = run_video(model, frames, settings, observer=watcher)
         watcher.hand_over()
     if keep == "predicted":

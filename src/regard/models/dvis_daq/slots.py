@@ -6,6 +6,8 @@ round, with the values left as they are.
 
 from torch import Tensor, nn
 
+from regard.intercept import told
+from regard.intercept.trace import OVER_QUERIES
 from regard.models.dvis_daq.assignment import assign
 from regard.models.dvis_daq.layers import MultiheadAttention
 
@@ -35,7 +37,7 @@ class SlotAttention(nn.Module):
         k, q = self.project_k(self.norm_inputs(keys)), self.project_q(slots)
         shares = (self.scale * k @ q.transpose(1, 2)).softmax(-1) + _EPS
         shares = shares / shares.sum(1, keepdim=True)
-        return shares.transpose(1, 2) @ inputs
+        return told.weigh(shares.transpose(1, 2), inputs, OVER_QUERIES)
 
 
 class SlotCrossAttentionLayer(nn.Module):
