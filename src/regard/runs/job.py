@@ -150,9 +150,11 @@ def finish_video(run: Path, name: str, clip: ClipAttention, parts: PartWriter, r
             maps = clip.attention.calls.maps(frame)
             assert maps is not None
             parts.add_maps(frame, maps)
+    parts.flush()  # they are written while masks are made
+    content = _content(clip, parts, root)
     parts.finish()
     path = f"{video_stem(name)}.safetensors"
-    seal = write_sealed(run, path, pack_video(_content(clip, parts, root)))
+    seal = write_sealed(run, path, pack_video(content))
     return Unit(unit_name(name), parts.seals | {path: seal})
 
 

@@ -5,6 +5,7 @@ tracker ("track"), or of the refiner ("refine"). It ends with the window or fram
 memory does not grow with the video, and parts are the same however the run was interrupted.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ PART_BYTES = 64 * 2**20
 PART_CALLS = 4096
 """... or so many calls."""
 
+_AT_ONCE = 2
+"""While one part waits for the disk, the next is packed."""
+
 PartKind = Literal["segment", "track", "refine", "maps"]
 
 
@@ -47,8 +51,8 @@ class StoredPart:
 class PartWriter(Closing):
     """Takes the calls of one video as they come, and writes a part when one is full.
 
-    Parts are packed and written on a thread of their own, one at a time, while the model goes on.
-    Use it in a ``with``.
+    Parts are packed and written on threads of their own, at most two at a time, while the model
+    goes on. Use it in a ``with``.
 
     Attributes:
         stem: How the names of its files begin, such as ``attention_maps/video_12``.
@@ -61,8 +65,8 @@ class PartWriter(Closing):
     seals: dict[str, Seal] = field(default_factory=dict)
     _open: dict[PartKind, list[Attention]] = field(default_factory=dict)
     _maps: list[tuple[int, Tensor]] = field(default_factory=list)
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _writing: Future[Seal] | None = None
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_AT_ONCE))
+    _writing: deque[tuple[str, Future[Seal]]] = field(default_factory=deque)
 
     def add(self, kind: Part, calls: Sequence[Attention]) -> None:
         """Add the calls of a window, a frame or the refiner, which stay together."""
@@ -77,16 +81,21 @@ class PartWriter(Closing):
         if sum(kept.nbytes for _, kept in self._maps) >= PART_BYTES:
             self._flush_maps()
 
-    def finish(self) -> None:
-        """Write what is left."""
+    def flush(self) -> None:
+        """Begin to write what is left, so that `parts` has all."""
         for kind in sorted(self._open):
             self._flush(kind)
         self._flush_maps()
-        self._wait()
+
+    def finish(self) -> None:
+        """Write what is left, and wait until all is written."""
+        self.flush()
+        while self._writing:
+            self._wait()
 
     def close(self) -> None:
-        """Wait for the part that is being written; what was not begun is not written."""
-        self._thread.shutdown(cancel_futures=True)
+        """Wait for the parts that are being written; what was not begun is not written."""
+        self._threads.shutdown(cancel_futures=True)
 
     def _flush(self, kind: PartKind) -> None:
         calls = self._open.pop(kind, [])
@@ -109,14 +118,14 @@ class PartWriter(Closing):
         frames = str(count) if kind == "refine" else f"{first}-{stop}"
         name = f"{self.stem}_{kind}_{frames}.safetensors"
         self.parts.append(StoredPart(kind, first, stop, name))
-        self._wait()
-        self._writing = self._thread.submit(lambda: self.write(name, make()))
+        while len(self._writing) >= _AT_ONCE:
+            self._wait()
+        self._writing.append((name, self._threads.submit(lambda: self.write(name, make()))))
 
     def _wait(self) -> None:
-        """Until the part is written that is being written; raises what went wrong with it."""
-        if self._writing is not None:
-            self.seals[self.parts[len(self.seals)].name] = self._writing.result()
-            self._writing = None
+        """Until the oldest of the parts is written; raises what went wrong with it."""
+        name, written = self._writing.popleft()
+        self.seals[name] = written.result()
 
 
 def part_patterns(stem: str) -> list[str]:
