@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -171,6 +171,11 @@ def matches(path: str, pattern: str) -> bool:
         return True
     parts = path.split(".")
     return any(fnmatchcase(".".join(parts[:n]), pattern) for n in range(1, len(parts)))
+
+
+def matches_any(path: str, patterns: Iterable[str]) -> bool:
+    """Whether any of several globs matches a module path."""
+    return any(matches(path, pattern) for pattern in patterns)
 
 
 def _rank(found: LayerError) -> float:

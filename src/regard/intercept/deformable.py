@@ -24,7 +24,6 @@ from regard.intercept.listening import Listener, Place, listening
 from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import SoftmaxAttention
 from regard.intercept.stack import must_not_record
-from regard.sample import OutputSample
 
 MARKS = {"sampling_locations", "attention_weights"}
 FUNCTIONS = {FunctionType, MethodType, staticmethod}
@@ -97,7 +96,7 @@ class DeformableCalls:
         values = _values(call, arguments.get("value"))
         if values is not None and isinstance(out, Tensor) and out.shape[:2] == call.shape[0::2]:
             arrange = partial(_by_heads, call.shape)
-            call.sample = OutputSample.of(values, arrange(out))
+            call.sample = self._recorder.sample(values, arrange(out))
             call.backward = self._recorder.watch(values, out, arrange, dropout=False)
         self._recorder.append(call)
 

@@ -19,7 +19,6 @@ from torch._higher_order_ops.flex_attention import flex_attention
 from regard.intercept.keeper import Keeper
 from regard.intercept.recorder import Recorder
 from regard.kept import Kept
-from regard.sample import OutputSample
 from regard.scores import BLOCKED, Autocast, Part, Scores, Step
 
 Modifier = Callable[..., Tensor]
@@ -80,7 +79,7 @@ class FlexAttention:
             shape=shape,
             scores=scores,
             weights=None,
-            sample=OutputSample.of(value, out),
+            sample=self._recorder.sample(value, out),
             backward=self._recorder.watch(value, out, lambda result: result, dropout=False),
         )
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from regard.intercept.recorder import Recorder
 from regard.intercept.stack import must_not_record
 from regard.intercept.steps import DROPOUT
-from regard.sample import OutputSample
 from regard.scores import Autocast, Scores, Step
 
 Kernel = Callable[..., Any]
@@ -179,7 +178,7 @@ class Doorway:
             shape=shape,
             scores=asked.scores(self._recorder.keeper.keep),
             weights=None,
-            sample=None if notes else OutputSample.of(asked.value, heads_first(result)),
+            sample=None if notes else self._recorder.sample(asked.value, heads_first(result)),
             notes=notes,
             backward=self._recorder.watch(asked.value, result, heads_first, dropout=bool(notes)),
         )

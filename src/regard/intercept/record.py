@@ -31,6 +31,7 @@ def record(
     keep: Keep = "auto",
     gradients: bool = False,
     watch: Watch = "calls",
+    sampled: str | Sequence[str] = "*",
     each: Callable[[Attention], bool | None] | None = None,
 ) -> Iterator[Recording]:
     """The recording of every attention call that the model makes inside the `with`.
@@ -54,6 +55,8 @@ def record(
             models that are quick, as on a graphics card. What nobody looks at: products and
             softmaxes that a model writes out itself; how a mask was made, so it is kept whole;
             writes to a kept tensor, so that reading it after one raises `StaleRecord`.
+        sampled: Glob of the layers, or several, of whose outputs a sample is kept; without one,
+            `Recording.verify` cannot check a layer.
         each: Called with every call once its layer has run, while the model waits; the call is
             kept only if the answer is True. So a run of any length is reduced in constant memory.
 
@@ -77,10 +80,12 @@ def record(
         if value not in get_args(choices):
             raise CaptureError(f"{name}={value!r} is not one of {', '.join(get_args(choices))}")
     recording = Recording()
-    patterns = (layers,) if isinstance(layers, str) else tuple(layers)
+    patterns, checked = (
+        (globs,) if isinstance(globs, str) else tuple(globs) for globs in (layers, sampled)
+    )
     stack = ModuleStack(model, patterns if watch == "kernels" else None)
     recorder = Recorder(
-        recording, stack, Keeper(stack.modules.values()), patterns, keep, gradients, each
+        recording, stack, Keeper(stack.modules.values()), patterns, checked, keep, gradients, each
     )
     interceptor = Interceptor(recorder)
     deformable = DeformableCalls(recorder, interceptor.softmax)

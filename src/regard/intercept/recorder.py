@@ -17,7 +17,7 @@ from regard.intercept.recipes import Recipes
 from regard.intercept.stack import Frame, ModuleStack
 from regard.intercept.stitcher import Extent, Group
 from regard.kept import Kept
-from regard.recording import Recording, matches
+from regard.recording import Recording, matches_any
 from regard.sample import OutputSample
 from regard.scores import Scores
 from regard.tokens.channels import ChannelTokens
@@ -39,6 +39,7 @@ class Recorder:
         keeper: Keeps tensors.
         recipes: Knows how large tensors are made of small ones, and keeps these.
         patterns: Globs of the layers that are wanted.
+        sampled: Globs of the layers of whose outputs a sample is kept.
         keep: What to keep of a call.
         gradients: Whether to keep also what the gradients of the weights are computed from.
         each: Asked about every call whether to keep it; None keeps all.
@@ -53,6 +54,7 @@ class Recorder:
     stack: ModuleStack
     keeper: Keeper
     patterns: tuple[str, ...]
+    sampled: tuple[str, ...]
     keep: Keep
     gradients: bool = False
     each: Callable[[Attention], bool | None] | None = None
@@ -65,6 +67,7 @@ class Recorder:
     recipes: Recipes = field(init=False)
     _paid: set[int] = field(default_factory=set)
     _wanted: dict[str, bool] = field(default_factory=dict)
+    _checked: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.stack.on_leaving = self.close
@@ -82,8 +85,15 @@ class Recorder:
     def asks_for(self, path: str) -> bool:
         """Whether a layer is wanted."""
         if path not in self._wanted:
-            self._wanted[path] = any(matches(path, pattern) for pattern in self.patterns)
+            self._wanted[path] = matches_any(path, self.patterns)
         return self._wanted[path]
+
+    def sample(self, values: Tensor, outputs: Tensor) -> OutputSample | None:
+        """What the running module's record is checked by, if it is to be; see `OutputSample.of`."""
+        path = self.stack.top.path
+        if path not in self._checked:
+            self._checked[path] = matches_any(path, self.sampled)
+        return OutputSample.of(values, outputs) if self._checked[path] else None
 
     def guard(self, function: Callable[..., T], *args: Any) -> T | None:
         """The function's result; a failure in it is noted and does not reach the model."""

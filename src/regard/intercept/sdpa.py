@@ -13,7 +13,6 @@ from torch import Tensor
 from regard.intercept.heads import Arrangement, inner_axes
 from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT
-from regard.sample import OutputSample
 from regard.scores import Autocast, Scores, Step, product_shape
 
 _SOFTMAX = Step("softmax", -2, (), {"dim": -1, "dtype": None})
@@ -88,7 +87,7 @@ class FusedAttention:
             shape=(arranged.batch, arranged.heads, q.shape[-2], given.key.shape[-2]),
             scores=call.scores,
             weights=None,
-            sample=None if notes else OutputSample.of(values, arrange(out)),
+            sample=None if notes else self._recorder.sample(values, arrange(out)),
             notes=notes,
             backward=self._recorder.watch(values, out, arrange, dropout=bool(notes)),
         )

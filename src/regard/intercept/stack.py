@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from regard.errors import CaptureError
 from regard.intercept.stitcher import Group
-from regard.recording import matches
+from regard.recording import matches_any
 
 HEAD_COUNTS = (
     "num_heads",
@@ -115,7 +115,7 @@ def holders(path: str) -> frozenset[str]:
 
 def _near(modules: dict[str, nn.Module], patterns: Sequence[str]) -> dict[str, nn.Module]:
     """The modules that any of the globs matches, those that hold them, and the model."""
-    found = [path for path in modules if any(matches(path, pattern) for pattern in patterns)]
+    found = [path for path in modules if matches_any(path, patterns)]
     if not found:
         asked = patterns[0] if len(patterns) == 1 else patterns
         raise CaptureError(f"no module of the model matches layers={asked!r}")
@@ -160,6 +160,7 @@ class ModuleStack:
         self.ran: dict[str, nn.Module] = {}
         self.forward = -1
         self._runs: dict[str, int] = {}
+        self._heads: dict[str, int | None] = {}
 
     def __deepcopy__(self, memo: Any) -> "ModuleStack":
         """Itself: a copy of a model that is being recorded takes the hooks along, to no effect."""
@@ -233,9 +234,10 @@ class ModuleStack:
         for frame in reversed([self._outside, *self._frames][-3:]):
             if frame.heads is not None:
                 return frame.heads
-            declared = _declared_heads(frame.module)
-            if declared is not None:
-                return declared
+            if frame.path not in self._heads:
+                self._heads[frame.path] = _declared_heads(frame.module)
+            if self._heads[frame.path] is not None:
+                return self._heads[frame.path]
         return None
 
     def is_called_attention(self, path: str | None = None) -> bool:

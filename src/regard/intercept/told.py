@@ -12,7 +12,6 @@ from torch import Tensor
 from regard.attention import ExplicitAttention
 from regard.intercept.listening import Function
 from regard.intercept.recorder import Recorder
-from regard.sample import OutputSample
 
 
 def weigh(weights: Tensor, values: Tensor, note: str) -> Tensor:
@@ -46,7 +45,7 @@ class ToldWeights:
             ExplicitAttention(
                 shape=(batch, 1, queries, keys),
                 kept_weights=recorder.keeper.keep(weights[:, None].detach()),
-                sample=OutputSample.of(values[:, None], out[:, None]),
+                sample=recorder.sample(values[:, None], out[:, None]),
                 notes=(note,),
                 backward=recorder.watch(values[:, None], out, _with_head, dropout=False),
             )

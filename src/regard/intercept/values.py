@@ -13,7 +13,6 @@ from regard.intercept.recorder import Recorder
 from regard.intercept.steps import DROPOUT, DROPPED
 from regard.intercept.trace import Trace
 from regard.kept import storage_key
-from regard.sample import OutputSample
 from regard.tokens.channels import ChannelTokens
 
 SUMMARY = (
@@ -123,7 +122,7 @@ class ValueProducts:
             shape=(arranged.batch, arranged.heads, m.sizes[m.query], m.sizes[m.key]),
             scores=scores,
             weights=None if dropped_later else effective,
-            sample=None if dropped_later or not met else OutputSample.of(met[0], met[1](out)),
+            sample=None if dropped_later or not met else self._recorder.sample(met[0], met[1](out)),
             notes=(*notes, trace.lost) if trace.lost else notes,
             backward=watched,
         )

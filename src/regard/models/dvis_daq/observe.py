@@ -5,12 +5,12 @@ tracker's queries carry the names of their tracks, whose order changes with ever
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from regard.attention import Attention
+from regard.attention import Attention, ExplicitAttention
 from regard.geometry import ViewTransform
 from regard.models.dvis_daq.dinov2 import PATCH_PX
 from regard.models.dvis_daq.frame_store import FrameStore
@@ -52,7 +52,7 @@ class Watcher(Observer):
     ) -> None:
         self.maps = FrameStore() if keep == "maps" else None
         self.map_cells: list[int] = []  # cells of each of the layers, in their order
-        self.tracker_rows: list[Attention] = []  # "predicted": of the tracks that live on
+        self.tracker_rows: list[ExplicitAttention] = []  # "predicted": of the tracks that live on
         self._view, self._keep, self._layers = view, keep, set(layers)
         self._sink = sink
         self._streamed: list[Attention] = []
@@ -110,12 +110,13 @@ class Watcher(Observer):
 
     def tracked(self, frame: TrackedFrame) -> None:
         """Name the tracker's queries, now that the births of the frame are known."""
-        names = query_names(frame, max(call.shape[2] for call in self._of_frame[:1]))
-        slots = tuple(f"track {track}" for track in frame.entered)
+        layouts: dict[tuple[bool, int], Tokens] = {}  # the same for all layers
         for call in self._of_frame:
-            known = slots if ".slot_" in call.layer else names
-            queries = Tokens(call.shape[2], prefix=(*known, *_rest(call.shape[2] - len(known))))
-            call.queries = queries
+            kind = ".slot_" in call.layer, call.shape[2]
+            if kind not in layouts:
+                names = slot_names if kind[0] else query_names
+                layouts[kind] = Tokens(kind[1], prefix=names(frame, kind[1]))
+            call.queries = queries = layouts[kind]
             if call.shape[2] == call.shape[3] and "cross_attention_layers" not in call.layer:
                 call.keys = queries
             if call.layer.endswith("slot_attn"):
@@ -148,5 +149,7 @@ def query_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
     )
 
 
-def _rest(count: int) -> Iterable[str]:
-    return (f"background {index}" for index in range(count))
+def slot_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
+    """What each of so many slots is in a frame: one for each track, then the background's."""
+    tracks = [f"track {track}" for track in frame.entered]
+    return (*tracks, *(f"background {index}" for index in range(count - len(tracks))))

@@ -56,7 +56,11 @@ def record_video(
     layers = checked_layers(model, keep, layers)
     watcher = Watcher(view, keep, layers, sink)
     wanted = _wanted(model, keep, layers)
-    with record(model, wanted, keep="qk", watch="kernels", each=watcher.each) as recording:
+    # where only rows or maps are kept, no output can be checked against them
+    sampled = {"all": "*", "predicted": f"{PREDICTOR}.*", "maps": ()}[keep]
+    with record(
+        model, wanted, keep="qk", watch="kernels", sampled=sampled, each=watcher.each
+    ) as recording:
         output = run_video(model, frames, settings, observer=watcher)
         watcher.hand_over()
     if keep == "predicted":
@@ -75,12 +79,12 @@ def record_video(
 def _wanted(model: DvisDaq, keep: Keep, layers: Sequence[int]) -> list[str]:
     """Globs of the modules whose attention is needed."""
     if keep == "all":
-        return ["*_attention_layers.*", "*.self_attn", "*.attn"]
+        return ["*attn"]
     chosen = [f"{PREDICTOR}.{layer}" for layer in layers]
     if keep == "maps":
         last = len(model.tracker.transformer_ffn_layers) - 1
         return [*chosen, f"{TRACKER_CROSS}.{last}"]
-    return [*chosen, "tracker.*_attention_layers.*", "refiner.*_attention_layers.*"]
+    return [*chosen, "tracker.*attn", "refiner.*attn"]
 
 
 def checked_layers(model: DvisDaq, keep: Keep, layers: Sequence[int] | None) -> tuple[int, ...]:

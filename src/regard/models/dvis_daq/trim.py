@@ -22,7 +22,7 @@ from regard.tokens import Tokens
 _ROLLED_OUT = ("rollout over all layers of the tracker, mean of heads: an approximation",)
 
 
-def living_rows(calls: Sequence[Attention], frame: TrackedFrame) -> list[Attention]:
+def living_rows(calls: Sequence[Attention], frame: TrackedFrame) -> list[ExplicitAttention]:
     """Calls of the tracker in one frame, without the rows of what is no track after it.
 
     First comes the rollout through its layers, as a call of the layer ``tracker``. All are on the
@@ -43,7 +43,7 @@ def living_rows(calls: Sequence[Attention], frame: TrackedFrame) -> list[Attenti
 
 
 def only_predicted(
-    calls: Iterable[Attention], tracker_rows: Iterable[Attention], output: VideoOutput
+    calls: Iterable[Attention], tracker_rows: Iterable[ExplicitAttention], output: VideoOutput
 ) -> Iterator[Attention]:
     """The calls without the rows of instances that are not in the result.
 
@@ -62,8 +62,11 @@ def only_predicted(
         else:
             yield call
     for call in tracker_rows:
-        if here := _places(call.queries, names):
-            yield call if len(here) == call.shape[2] else _rows(call, here, call.weights(here))
+        here = _places(call.queries, names)
+        if len(here) == call.shape[2]:
+            yield call
+        elif here:
+            yield _rows(call, here, call.kept_weights.get()[:, :, here])
     for call in of_refiner:
         if call.layer.startswith(TIME):
             yield from _rows_over_time(call, rows)
@@ -93,7 +96,7 @@ def _rolled_out(
     return call, shares
 
 
-def _rows(call: Attention, queries: Sequence[int], weights: Tensor) -> Attention:
+def _rows(call: Attention, queries: Sequence[int], weights: Tensor) -> ExplicitAttention:
     """Some queries of a call, with their weights."""
     names = call.queries.prefix or tuple(f"row {query}" for query in range(call.shape[2]))
     layout = Tokens(len(queries), prefix=tuple(names[query] for query in queries))
@@ -109,7 +112,9 @@ def _rows_over_time(call: Attention, rows: Sequence[int]) -> Iterator[Attention]
         yield found
 
 
-def _explicit(call: Attention, weights: Tensor, *, queries: Tokens, keys: Tokens) -> Attention:
+def _explicit(
+    call: Attention, weights: Tensor, *, queries: Tokens, keys: Tokens
+) -> ExplicitAttention:
     shape = (weights.shape[0], weights.shape[1], weights.shape[2], weights.shape[3])
     return ExplicitAttention(
         shape=shape,
