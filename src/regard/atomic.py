@@ -2,20 +2,28 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+Content = bytes | Sequence[bytes | memoryview]
+"""What a file holds: bytes, or pieces of bytes, one after the other."""
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Put ``data`` under ``path``: afterwards the old file is there or the new one, never a part.
+
+def pieces_of(content: Content) -> Sequence[bytes | memoryview]:
+    """The pieces; bytes are a single one."""
+    return [content] if isinstance(content, bytes) else content
+
+
+def write_atomically(path: str | os.PathLike[str], content: Content) -> None:
+    """Put it under ``path``: afterwards the old file is there or the new one, never a part.
 
     Raises:
         OSError: The folder is missing or not writable, the disk is full.
     """
     with written_atomically(path) as file:
-        file.write(data)
+        file.writelines(pieces_of(content))
 
 
 @contextmanager

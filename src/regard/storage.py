@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -24,6 +23,7 @@ from regard.backward import Backward
 from regard.deformable import DeformableAttention
 from regard.errors import CaptureError, FormatError
 from regard.kept import Kept
+from regard.packing import Piece, safetensors_pieces
 from regard.recipe import Recipe, RecipeOp
 from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
@@ -53,8 +53,8 @@ def save(recording: Recording, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def pack(calls: Iterable[Attention], unrecorded: Iterable[Unrecorded] = ()) -> bytes:
-    """The bytes of a file that holds these calls; the same calls give the same bytes.
+def pack(calls: Iterable[Attention], unrecorded: Iterable[Unrecorded] = ()) -> list[Piece]:
+    """The bytes of a file that holds these calls, in order; the same calls give the same bytes.
 
     Raises:
         CaptureError: A call needs code to compute its weights, which no file holds.
@@ -67,8 +67,7 @@ def pack(calls: Iterable[Attention], unrecorded: Iterable[Unrecorded] = ()) -> b
         "unrecorded": [asdict(item) for item in unrecorded],
     }
     text = json.dumps(story, allow_nan=False, sort_keys=True)
-    data: bytes = safetensors.torch.save(tensors.by_name, metadata={FORMAT: text})
-    return data
+    return safetensors_pieces(tensors.by_name, {FORMAT: text})
 
 
 def load(path: str | os.PathLike[str]) -> Recording:
@@ -160,7 +159,7 @@ class _Tensors:
         name, compact = self._names.get(kept.identity), kept.longest.compact()
         if name is None:
             name = self._names[kept.identity] = f"t{len(self._names)}"
-            self.by_name[name] = compact.contiguous().clone()
+            self.by_name[name] = compact
         reference = {"tensor": name, "shape": list(kept.shape)}
         if self.by_name[name].shape != compact.shape:  # the same numbers, seen in another shape
             reference["view"] = list(compact.shape)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from regard.atomic import sync_folder, write_atomically
+from regard.atomic import Content, pieces_of, sync_folder, write_atomically
 from regard.closing import Closing
 from regard.errors import RunError
 from regard.runs.journal import (
@@ -222,7 +222,7 @@ class RunFolder(Closing):
         return done
 
 
-def write_sealed(run: Path, name: str, data: bytes) -> Seal:
+def write_sealed(run: Path, name: str, content: Content) -> Seal:
     """Put a file into a run and give what it must be from now on.
 
     Raises:
@@ -230,10 +230,11 @@ def write_sealed(run: Path, name: str, data: bytes) -> Seal:
     """
     try:
         (run / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(run / name, data)
+        write_atomically(run / name, content)
     except OSError as error:
-        raise _unwritable(run, error, name, len(data)) from error
-    return Seal.of(data)
+        size = sum(map(len, pieces_of(content)))
+        raise _unwritable(run, error, name, size) from error
+    return Seal.of(content)
 
 
 def _unwritable(run: Path, error: OSError, name: str = "", size_bytes: int = 0) -> RunError:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from regard.atomic import Content, pieces_of
 from regard.errors import FormatError
 
 JOURNAL = "attention_maps/journal.txt"
@@ -30,9 +31,13 @@ class Seal:
     sha256: str
 
     @classmethod
-    def of(cls, data: bytes) -> "Seal":
-        """Of these bytes."""
-        return cls(len(data), hashlib.sha256(data).hexdigest())
+    def of(cls, content: Content) -> "Seal":
+        """Of what a file will hold."""
+        digest, size = hashlib.sha256(), 0
+        for piece in pieces_of(content):
+            digest.update(piece)
+            size += len(piece)
+        return cls(size, digest.hexdigest())
 
     @classmethod
     def of_file(cls, path: Path) -> "Seal":

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from glob import escape
 from typing import Literal, get_args
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from regard.attention import Attention
 from regard.closing import Closing
 from regard.models.dvis_daq.inference import Part
 from regard.models.dvis_daq.module_paths import PREDICTOR
+from regard.packing import Piece, safetensors_pieces
 from regard.runs.journal import Seal
 from regard.storage import pack
 
@@ -60,7 +60,7 @@ class PartWriter(Closing):
     """
 
     stem: str
-    write: Callable[[str, bytes], Seal]
+    write: Callable[[str, Sequence[Piece]], Seal]
     parts: list[StoredPart] = field(default_factory=list)
     seals: dict[str, Seal] = field(default_factory=dict)
     _open: dict[PartKind, list[Attention]] = field(default_factory=dict)
@@ -108,11 +108,11 @@ class PartWriter(Closing):
         if not self._maps:
             return
         frames = [frame for frame, _ in self._maps]
-        tensors = {f"frame_{frame}": maps.contiguous() for frame, maps in self._maps}
+        tensors = {f"frame_{frame}": maps for frame, maps in self._maps}
         self._maps = []
-        self._put("maps", frames[0], frames[-1] + 1, lambda: safetensors.torch.save(tensors))
+        self._put("maps", frames[0], frames[-1] + 1, lambda: safetensors_pieces(tensors, {}))
 
-    def _put(self, kind: PartKind, first: int, stop: int, make: Callable[[], bytes]) -> None:
+    def _put(self, kind: PartKind, first: int, stop: int, make: Callable[[], list[Piece]]) -> None:
         # what the refiner sees is the whole video, so its parts are only counted
         count = sum(part.kind == kind for part in self.parts)
         frames = str(count) if kind == "refine" else f"{first}-{stop}"

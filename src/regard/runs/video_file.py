@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from regard.geometry import ViewTransform
 from regard.models.dvis_daq.story import RowStory, VideoStory
 from regard.models.dvis_daq.tracks import TrackedFrame
+from regard.packing import Piece, safetensors_pieces
 from regard.recording import Unrecorded
 from regard.runs.parts import StoredPart, tensor_of_text, text_of_tensor
 from regard.storage import TensorFile
@@ -50,7 +50,7 @@ class VideoFileContent:
     """What looked like attention and has no record."""
 
 
-def pack_video(content: VideoFileContent) -> bytes:
+def pack_video(content: VideoFileContent) -> list[Piece]:
     """The bytes of the file; the same content gives the same bytes."""
     story, tracked = content.story, content.story.tracked
     seconds = [float("nan") if s is None else s for s in content.frame_seconds]
@@ -67,12 +67,11 @@ def pack_video(content: VideoFileContent) -> bytes:
         "left_seen": _ragged([frame.left_seen for frame in tracked]),
     }
     if story.frame_weights is not None:
-        tensors["frame_weights"] = story.frame_weights.contiguous()
+        tensors["frame_weights"] = story.frame_weights
     if story.contributions is not None:
-        tensors["contributions"] = story.contributions.contiguous()
+        tensors["contributions"] = story.contributions
     header = json.dumps({"format": FORMAT, "version": VERSION})
-    data: bytes = safetensors.torch.save(tensors, metadata={FORMAT: header})
-    return data
+    return safetensors_pieces(tensors, {FORMAT: header})
 
 
 def unpack_video(file: TensorFile) -> VideoFileContent:
