@@ -28,8 +28,8 @@ PART_BYTES = 64 * 2**20
 PART_CALLS = 4096
 """... or so many calls."""
 
-_AT_ONCE = 2
-"""While one part waits for the disk, the next is packed."""
+_AT_ONCE, _MOST_WAITING = 2, 4
+"""While one part waits for the disk, the next is packed; the model waits if more come."""
 
 PartKind = Literal["segment", "track", "refine", "maps"]
 
@@ -51,8 +51,8 @@ class StoredPart:
 class PartWriter(Closing):
     """Takes the calls of one video as they come, and writes a part when one is full.
 
-    Parts are packed and written on threads of their own, at most two at a time, while the model
-    goes on. Use it in a ``with``.
+    Parts are packed and written on threads of their own while the model goes on. Use it in a
+    ``with``.
 
     Attributes:
         stem: How the names of its files begin, such as ``attention_maps/video_12``.
@@ -118,7 +118,7 @@ class PartWriter(Closing):
         frames = str(count) if kind == "refine" else f"{first}-{stop}"
         name = f"{self.stem}_{kind}_{frames}.safetensors"
         self.parts.append(StoredPart(kind, first, stop, name))
-        while len(self._writing) >= _AT_ONCE:
+        while len(self._writing) >= _MOST_WAITING:
             self._wait()
         self._writing.append((name, self._threads.submit(lambda: self.write(name, make()))))
 
