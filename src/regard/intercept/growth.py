@@ -49,7 +49,8 @@ class Growth:
 
 def _rows(scores: Scores) -> list[Kept]:
     """Masks that are one row: as long as the keys, they would be kept anew at each step."""
-    return [kept for step in scores.steps for kept in step.kept if kept.shape[-2:-1] == (1,)]
+    with_operands = (step for step in scores.steps if step.operands)
+    return [kept for step in with_operands for kept in step.kept if kept.shape[-2:-1] == (1,)]
 
 
 def _has_grown(before: tuple[int, ...], now: tuple[int, ...], *, by: int) -> bool:

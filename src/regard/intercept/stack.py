@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,6 @@ from torch.utils.hooks import RemovableHandle
 
 from regard.errors import CaptureError
 from regard.intercept.stitcher import Group
-from regard.recording import matches_any
 
 HEAD_COUNTS = (
     "num_heads",
@@ -115,7 +115,10 @@ def holders(path: str) -> frozenset[str]:
 
 def _near(modules: dict[str, nn.Module], patterns: Sequence[str]) -> dict[str, nn.Module]:
     """The modules that any of the globs matches, those that hold them, and the model."""
-    found = [path for path in modules if matches_any(path, patterns)]
+    found: set[str] = set()
+    for path in modules:  # those that hold others come before them
+        if path.rpartition(".")[0] in found or any(fnmatchcase(path, each) for each in patterns):
+            found.add(path)
     if not found:
         asked = patterns[0] if len(patterns) == 1 else patterns
         raise CaptureError(f"no module of the model matches layers={asked!r}")

@@ -5,7 +5,7 @@ tracker ("track"), or of the refiner ("refine"). It ends with the window or fram
 memory does not grow with the video, and parts are the same however the run was interrupted.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -64,6 +64,7 @@ class PartWriter(Closing):
     parts: list[StoredPart] = field(default_factory=list)
     seals: dict[str, Seal] = field(default_factory=dict)
     _open: dict[PartKind, list[Attention]] = field(default_factory=dict)
+    _bytes: Counter[PartKind] = field(default_factory=Counter)  # of the calls in `_open`
     _maps: list[tuple[int, Tensor]] = field(default_factory=list)
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_AT_ONCE))
     _writing: deque[tuple[str, Future[Seal]]] = field(default_factory=deque)
@@ -72,7 +73,8 @@ class PartWriter(Closing):
         """Add the calls of a window, a frame or the refiner, which stay together."""
         waiting = self._open.setdefault(kind, [])
         waiting += calls
-        if len(waiting) >= PART_CALLS or sum(call.nbytes for call in waiting) >= PART_BYTES:
+        self._bytes[kind] += sum(call.nbytes for call in calls)
+        if len(waiting) >= PART_CALLS or self._bytes[kind] >= PART_BYTES:
             self._flush(kind)
 
     def add_maps(self, frame: int, maps: Tensor) -> None:
@@ -99,6 +101,7 @@ class PartWriter(Closing):
 
     def _flush(self, kind: PartKind) -> None:
         calls = self._open.pop(kind, [])
+        self._bytes[kind] = 0
         if not calls:
             return
         first = min(call.axes["frame"] for call in calls)
