@@ -88,7 +88,7 @@ def denoising() -> dict[str, Any]:
 
     def recorded() -> None:
         taken = watch(RELEASED)
-        with regard.record(network, LAYERS, keep="qk", each=taken.each):
+        with regard.record(network, LAYERS, keep="qk", watch="kernels", each=taken.each):
             run()
         assert not taken.means.sum().isnan(), "a step, layer, part or head is missing"
 

@@ -94,7 +94,7 @@ def _denoise(network: PartTransformer, case: Case, *, watched: bool) -> Watch | 
         steps()
         return None
     taken = watch(case)
-    with regard.record(network, LAYERS, keep="qk", each=taken.each):
+    with regard.record(network, LAYERS, keep="qk", watch="kernels", each=taken.each):
         steps()
     assert not taken.means.sum().isnan(), "a step, layer, part or head is missing"
     return taken

@@ -130,7 +130,7 @@ def generate(
             f"no layer that reads the image matches {keep_layers!r}; there are: "
             f"{', '.join(watch.layers)}"
         )
-    with record(networks.transformer, LAYERS, keep="qk", each=watch.each):
+    with record(networks.transformer, LAYERS, keep="qk", watch="kernels", each=watch.each):
         latents = denoise(
             networks,
             image_tokens(networks, seen),

@@ -30,7 +30,7 @@ def tokens_of_points(model: PartCrafter, latent: Tensor, points: Tensor) -> Tens
         tokens = model.decoder.tokens(latent[None])
         found = []
         for chunk in torch.split(points.to(latent.device, latent.dtype), CHUNK):
-            with record(model.decoder, layer) as recording:
+            with record(model.decoder, layer, watch="kernels") as recording:
                 model.decoder.values(tokens, chunk[None])
             found.append(recording[-1].mean()[0].float().cpu())
     return torch.cat(found)
