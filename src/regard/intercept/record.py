@@ -83,9 +83,11 @@ def record(
     patterns, checked = (
         (globs,) if isinstance(globs, str) else tuple(globs) for globs in (layers, sampled)
     )
-    stack = ModuleStack(model, patterns if watch == "kernels" else None)
+    only_kernels = watch == "kernels"
+    stack = ModuleStack(model, patterns if only_kernels else None)
+    keeper = Keeper(stack.modules.values())
     recorder = Recorder(
-        recording, stack, Keeper(stack.modules.values()), patterns, checked, keep, gradients, each
+        recording, stack, keeper, patterns, checked, keep, only_kernels, gradients, each
     )
     interceptor = Interceptor(recorder)
     deformable = DeformableCalls(recorder, interceptor.softmax)
@@ -95,7 +97,7 @@ def record(
             watching(stack.modules, recording.noted),
             compiled_runs_eagerly(),
             deformable.listening(),
-            _listening(recorder, interceptor, watch),
+            _listening(recorder, interceptor),
         ):
             yield recording
     finally:
@@ -109,9 +111,9 @@ def record(
 
 
 @contextmanager
-def _listening(recorder: Recorder, mode: Interceptor, watch: Watch) -> Iterator[None]:
+def _listening(recorder: Recorder, mode: Interceptor) -> Iterator[None]:
     """A context in which everything that is to be watched is."""
-    if watch == "calls":
+    if not recorder.only_kernels:
         with libraries_watched(recorder), mode:
             yield
     else:

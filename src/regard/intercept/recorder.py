@@ -1,6 +1,7 @@
 """Where every mechanism hands in what it caught, and what of it is kept."""
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -29,6 +30,15 @@ Keep = Literal["auto", "qk", "weights"]
 Shape = tuple[int, int, int, int]
 
 
+class _Thread(threading.local):
+    """What recordings of one thread share: one of them must not record what another computes."""
+
+    is_computing = False
+
+
+_thread = _Thread()
+
+
 @dataclass(eq=False)
 class Recorder:
     """The open recording, and what mechanisms need to add to it.
@@ -41,10 +51,10 @@ class Recorder:
         patterns: Globs of the layers that are wanted.
         sampled: Globs of the layers of whose outputs a sample is kept.
         keep: What to keep of a call.
+        only_kernels: Whether nothing but kernels is watched.
         gradients: Whether to keep also what the gradients of the weights are computed from.
         each: Asked about every call whether to keep it; None keeps all.
         failure: The first error that `each` raised.
-        is_paused: Whether `each` is being asked, so that nothing is looked at.
         missed: (path, reason) of what looked like attention and could not be recorded.
         found: Paths in which attention was found, wanted or not.
         seen: How often attention was found.
@@ -56,10 +66,10 @@ class Recorder:
     patterns: tuple[str, ...]
     sampled: tuple[str, ...]
     keep: Keep
+    only_kernels: bool = False
     gradients: bool = False
     each: Callable[[Attention], bool | None] | None = None
     failure: Exception | None = None
-    is_paused: bool = False
     missed: list[tuple[str, str]] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
     seen: int = 0
@@ -72,6 +82,11 @@ class Recorder:
     def __post_init__(self) -> None:
         self.stack.on_leaving = self.close
         self.recipes = Recipes(self.keeper)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a recording of this thread computes something itself: no call is the model's."""
+        return _thread.is_computing
 
     def wants(self) -> bool:
         """Whether the running module, in which attention was just found, is asked for."""
@@ -97,11 +112,14 @@ class Recorder:
 
     def guard(self, function: Callable[..., T], *args: Any) -> T | None:
         """The function's result; a failure in it is noted and does not reach the model."""
+        before, _thread.is_computing = _thread.is_computing, True
         try:
             return function(*args)
         except Exception as error:
             self.miss(f"regard failed to follow it ({type(error).__name__}: {error})")
             return None
+        finally:
+            _thread.is_computing = before
 
     def add(
         self,
@@ -192,14 +210,14 @@ class Recorder:
         """What `each` says; its errors must not reach the model, and end the recording later."""
         if self.each is None:
             return True
-        self.is_paused = True  # what `each` computes of the weights is not the model's
+        before, _thread.is_computing = _thread.is_computing, True
         try:
             return bool(self.failure is None and self.each(call))
         except Exception as error:
             self.failure = error
             return False
         finally:
-            self.is_paused = False
+            _thread.is_computing = before
 
     def watch(
         self, values: Tensor, out: Tensor, arrange: Callable[[Tensor], Tensor], *, dropout: bool

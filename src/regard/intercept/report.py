@@ -15,6 +15,10 @@ from regard.recording import Unrecorded
 NOT_SEEN = (
     "it ran, but no softmax(q·k)·v was seen in it: linear or gated attention, or its own kernel"
 )
+NO_KERNEL = (
+    "it ran and called no kernel that was watched; watch='calls' also finds attention that a model "
+    "writes out itself, and kernels under names of their own"
+)
 WITHOUT_WEIGHTS = (
     (
         re.compile(r"delta_?net|delta_?rule|retention|rwkv|mamba", re.IGNORECASE),
@@ -59,7 +63,7 @@ def unrecorded(recorder: Recorder, softmax: SoftmaxAttention) -> list[Unrecorded
         if not guessed or recorder.stack.is_called_attention(path):
             reasons.setdefault(path, reason)
     for path in _silent(recorder):
-        reasons.setdefault(path, _why_silent(recorder.stack.ran[path]))
+        reasons.setdefault(path, _why_silent(recorder, recorder.stack.ran[path]))
     reasons |= dict.fromkeys(recorder.stack.sealed, SCRIPTED)
     return [Unrecorded(p, r) for p, r in reasons.items() if recorder.asks_for(p)]
 
@@ -94,10 +98,11 @@ def _without_weights(name: str) -> str:
     return next((reason for kind, reason in WITHOUT_WEIGHTS if kind.search(name)), "")
 
 
-def _why_silent(module: nn.Module) -> str:
+def _why_silent(recorder: Recorder, module: nn.Module) -> str:
     takes_points = "sampling_locations" in signature(module.forward).parameters
     deformable = takes_points or "deformable" in type(module).__name__.lower()
-    return DEFORMABLE if deformable else _without_weights(type(module).__name__) or NOT_SEEN
+    unseen = NO_KERNEL if recorder.only_kernels else NOT_SEEN
+    return DEFORMABLE if deformable else _without_weights(type(module).__name__) or unseen
 
 
 def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRecorded:
@@ -117,7 +122,10 @@ def nothing_recorded(recorder: Recorder, missing: list[Unrecorded]) -> NothingRe
             f"{name} has attention, but none in layers={asked!r}; it was found in: {there}"
         )
     reasons = "; ".join(f"{item.layer or '(model)'}: {item.reason}" for item in missing[:8])
+    unnamed = "No module is named like it."
+    if recorder.only_kernels:
+        unnamed = "Only kernels were watched: watch='calls' also finds what is written out."
     return NothingRecorded(
         f"{name} ran and no attention was seen in it. "
-        + (f"What looked like attention: {reasons}" if reasons else "No module is named like it.")
+        + (f"What looked like attention: {reasons}" if reasons else unnamed)
     )

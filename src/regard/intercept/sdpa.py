@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from regard.intercept.heads import Arrangement, inner_axes
@@ -26,8 +25,11 @@ class FusedAttention:
 
     def functions(self) -> dict[Any, Callable[..., Any]]:
         """The names under which fused attention is called."""
+        own = (
+            torch._C._nn.scaled_dot_product_attention
+        )  # what torch.nn.functional has may be covered
         aten = torch.ops.aten.scaled_dot_product_attention
-        return dict.fromkeys((F.scaled_dot_product_attention, aten, aten.default), self.call)
+        return dict.fromkeys((own, aten, aten.default), self.call)
 
     def call(
         self, func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]

@@ -51,7 +51,6 @@ class Watcher(Observer):
         self, view: ViewTransform, keep: Keep, layers: Sequence[int], sink: Sink | None = None
     ) -> None:
         self.maps = FrameStore() if keep == "maps" else None
-        self.map_cells: list[int] = []  # cells of each of the layers, in their order
         self.tracker_rows: list[ExplicitAttention] = []  # "predicted": of the tracks that live on
         self._view, self._keep, self._layers = view, keep, set(layers)
         self._sink = sink
@@ -60,13 +59,14 @@ class Watcher(Observer):
         self._place = {"window": 0, "frame": 0}
         self._of_frame: list[Attention] = []
         self._of_window: list[Attention] = []
+        self._means: list[Tensor] = []  # of their heads, (frames, queries, cells) each
 
     def begin(self, part: Part, *, window: int = 0, frame: int = 0) -> None:
         """The calls that come now belong to this part."""
         self.hand_over()
         self._part, self._place = part, {"window": window, "frame": frame}
         if part == "segment":
-            self._of_window = []
+            self._of_window, self._means = [], []
 
     def hand_over(self) -> None:
         """Give the sink what is complete."""
@@ -131,12 +131,10 @@ class Watcher(Observer):
         """Map of each living track over the cells of all kept layers, (tracks, cells)."""
         last = [call for call in self._of_frame if call.layer.startswith(TRACKER_CROSS)][-1]
         shares = last.weights(list(frame.left_queries))[0].float().mean(0)
-        maps = []
-        for call in self._of_window:
-            offset = frame.frame - call.axes["frame"]
-            maps.append(shares @ call.weights()[offset].float().mean(0))
-        self.map_cells = [cells.shape[1] for cells in maps]
-        return torch.cat(maps, dim=1)
+        if not self._means:
+            self._means = [call.mean() for call in self._of_window]
+        offset = frame.frame - self._of_window[0].axes["frame"]
+        return torch.cat([shares @ mean[offset] for mean in self._means], dim=1)
 
 
 def query_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
