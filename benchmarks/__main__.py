@@ -17,6 +17,7 @@ from benchmarks.measure import RESULTS
 NAMES = (
     "recording_time",
     "video_recording",
+    "python_cost",
     "recording_memory",
     "parts_memory",
     "bias_memory",

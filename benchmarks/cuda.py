@@ -20,15 +20,16 @@ import regard
 from benchmarks.measure import median, ratio, report, seconds
 from benchmarks.models import pixels, vit_base
 from benchmarks.parts_memory import IMAGE_TOKENS, PARTS, Case, network_of, watch
-from benchmarks.video_recording import SETTINGS, Noise, plain, resnet50
+from benchmarks.video_recording import SETTINGS, Noise, counting_runs, plain, resnet50
 from regard.models.partcrafter.watch import LAYERS
-from regard.runs.folder import RunFolder
-from regard.runs.job import Job, Source
+from regard.runs.job import Job
 
 TRANSFORMER = ((224, 1, 60), (224, 32, 20), (512, 8, 20), (1024, 4, 5))
 """Side in px, batch, rounds."""
 RELEASED = Case(width=2048, tokens=1024, steps=2)
 """PartCrafter's transformer and latent tokens of a part, as released."""
+FRAMES = 18
+"""As many as a short clip has."""
 Variants = Mapping[str, Callable[[], object]]
 
 
@@ -48,13 +49,14 @@ def transformer(side: int, batch: int, rounds: int, dtype: str) -> dict[str, Any
     eager.set_attn_implementation("eager")
     x = pixels(side, batch).to("cuda", kind)
 
-    def recorded() -> None:
-        with regard.record(fused):
+    def recorded(watch: Any) -> None:
+        with regard.record(fused, watch=watch):
             fused(x)
 
     variants = {
         "plain": lambda: fused(x),
-        "recorded": recorded,
+        "recorded": lambda: recorded("calls"),
+        "kernels": lambda: recorded("kernels"),
         "eager": lambda: eager(x, output_attentions=True),
     }
     return _row(f"ViT-B/16, {batch} x {side} px", dtype, variants, rounds)
@@ -63,16 +65,13 @@ def transformer(side: int, batch: int, rounds: int, dtype: str) -> dict[str, Any
 def video(keep: Any) -> dict[str, Any]:
     """DVIS-DAQ with ResNet-50, offline: see `video_recording`."""
     torch.manual_seed(0)
-    network, noise = resnet50().cuda(), Noise()
-
-    def recorded() -> None:
-        with tempfile.TemporaryDirectory() as name, RunFolder(Path(name) / "run") as run:
-            job = Job(network=network, settings=SETTINGS, keep=keep, device="cuda")
-            run.acknowledge(job.run(run.path, Source("noise", lambda: noise, Path()), None))
-
-    variants = {"plain": lambda: plain(network, noise), "recorded": recorded}
-    what = f"DVIS-DAQ, {noise.frame_count} frames of 288 x 512 px, keep {keep}"
-    return _row(what, "float32", variants, 5)
+    network, noise = resnet50().cuda(), Noise(FRAMES)
+    job = Job(network=network, settings=SETTINGS, keep=keep, device="cuda")
+    what = f"DVIS-DAQ, {FRAMES} frames of 288 x 512 px, keep {keep}"
+    with tempfile.TemporaryDirectory() as folder:
+        recorded = counting_runs(job, noise, Path(folder))
+        variants = {"plain": lambda: plain(network, noise), "recorded": recorded}
+        return _row(what, "float32", variants, 5)
 
 
 def denoising() -> dict[str, Any]:
@@ -105,6 +104,9 @@ def _row(model: str, dtype: str, variants: Variants, rounds: int) -> dict[str, A
         "dtype": dtype,
         "plain_ms": round(1000 * median(times["plain"]), 1),
         "recorded_over_plain": round(ratio(times, "recorded", "plain"), 3),
+        "kernels_over_plain": round(ratio(times, "kernels", "plain"), 3)
+        if "kernels" in times
+        else "",
         "eager_over_plain": round(ratio(times, "eager", "plain"), 3) if "eager" in times else "",
         "plain_mb": round(peaks["plain"]),
         "recorded_adds_mb": round(peaks["recorded"] - peaks["plain"]),

@@ -8,6 +8,7 @@ video. The weights are random, as upstream's network has them in shape; tracks a
 Both ways of using memory are measured, each in a process of its own (see `recording_time`).
 """
 
+import itertools
 import json
 import subprocess
 import sys
@@ -38,7 +39,7 @@ from regard.runs.job import Job, Source
 
 SIZE_HW = (288, 512)
 FRAMES = 6
-ROUNDS = 3
+ROUNDS = 8
 SETTINGS = Settings(
     short_side_px=288, window=3, max_tracks=20, first_frame_threshold=0, threshold=0
 )
@@ -63,7 +64,6 @@ def measured(allocator: str) -> dict[str, object]:
     torch.set_num_threads(1)  # a second thread that is preempted makes small products far slower
     torch.manual_seed(0)
     network, noise = resnet50(), Noise()
-    kept: list[int] = []
     cpu_s: dict[str, list[float]] = {"plain": [], "recorded": []}
 
     def counted(name: str, run: Callable[[], None]) -> None:
@@ -71,19 +71,18 @@ def measured(allocator: str) -> dict[str, object]:
         run()
         cpu_s[name].append(time.process_time() - start)
 
-    def recorded() -> None:
-        with tempfile.TemporaryDirectory() as name, RunFolder(Path(name) / "run") as run:
-            job = Job(network=network, settings=SETTINGS)
-            run.acknowledge(job.run(run.path, Source("noise", lambda: noise, Path()), None))
-            kept.append(sum(path.stat().st_size for path in run.path.rglob("*.safetensors")))
-
-    times = seconds(
-        {
-            "plain": lambda: counted("plain", lambda: plain(network, noise)),
-            "recorded": lambda: counted("recorded", recorded),
-        },
-        ROUNDS,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(network=network, settings=SETTINGS)
+        run = counting_runs(job, noise, Path(folder))
+        times = seconds(
+            {
+                "plain": lambda: counted("plain", lambda: plain(network, noise)),
+                "recorded": lambda: counted("recorded", run),
+            },
+            ROUNDS,
+        )
+        files = (Path(folder) / "1").rglob("*.safetensors")
+        written = sum(path.stat().st_size for path in files)
     view = view_of(SIZE_HW, SETTINGS)
     return {
         "allocator": allocator,
@@ -93,16 +92,27 @@ def measured(allocator: str) -> dict[str, object]:
         "recorded_s": round(median(times["recorded"]), 2),
         "recorded_over_plain": round(ratio(times, "recorded", "plain"), 3),
         "in_processor_time": round(ratio(cpu_s, "recorded", "plain"), 3),
-        "written_mb_a_frame": round(kept[-1] / FRAMES / 1e6, 1),
+        "written_mb_a_frame": round(written / FRAMES / 1e6, 1),
     }
 
 
-def plain(network: DvisDaq, video: "Noise") -> None:
+def counting_runs(job: Job, video: "Noise", folder: Path) -> Callable[[], None]:
+    """What runs a video into a new run in a folder, which are called 1, 2, ..."""
+    number = itertools.count(1)
+
+    def recorded() -> None:
+        with RunFolder(folder / str(next(number))) as run:
+            run.acknowledge(job.run(run.path, Source("noise", lambda: video, Path()), None))
+
+    return recorded
+
+
+def plain(network: DvisDaq, video: "Noise", settings: Settings = SETTINGS) -> None:
     """Everything that a result needs, and nothing else."""
-    frames = (prepare_frame(frame.image, SETTINGS)[0] for frame in video.frames())
-    view = view_of(video.size_hw, SETTINGS)
+    frames = (prepare_frame(frame.image, settings)[0] for frame in video.frames())
+    view = view_of(video.size_hw, settings)
     _, _, right, bottom = view.content_box_xyxy
-    with run_video(network, frames, SETTINGS) as output:
+    with run_video(network, frames, settings) as output:
         rows = sorted({found.row for found in output.detections})
         for frame in range(output.frames):
             masks = output.masks(
@@ -120,12 +130,11 @@ class Noise:
     """A video of noise."""
 
     name = "noise"
-    size_hw = SIZE_HW
-    frame_count = FRAMES
     frames_per_second: float | None = 25.0
 
-    def __init__(self) -> None:
-        pixels = np.random.default_rng(0).integers(0, 255, (FRAMES, *SIZE_HW, 3), dtype=np.uint8)
+    def __init__(self, frames: int = FRAMES, size_hw: tuple[int, int] = SIZE_HW) -> None:
+        self.frame_count, self.size_hw = frames, size_hw
+        pixels = np.random.default_rng(0).integers(0, 255, (frames, *size_hw, 3), dtype=np.uint8)
         self._images = [Image.fromarray(frame) for frame in pixels]
 
     def frames(self, wanted: FrameRange = EVERY_FRAME) -> Iterator[Frame]:
@@ -135,25 +144,24 @@ class Noise:
                 yield Frame(index, None, image)
 
 
-def resnet50() -> DvisDaq:
-    """The network of DAQ_Offline_R50 with random weights."""
+def resnet50(width: int = 256) -> DvisDaq:
+    """The network of DAQ_Offline_R50 with random weights; narrower, it has as many layers."""
     backbone = ResNet(
-        stem_channels=64,
+        stem_channels=width // 4,
         blocks=(3, 4, 6, 3),
-        inner_channels=(64, 128, 256, 512),
-        channels=(256, 512, 1024, 2048),
+        inner_channels=(width // 4, width // 2, width, 2 * width),
+        channels=(width, 2 * width, 4 * width, 8 * width),
     )
-    widths: dict[str, Any] = {"classes": 25, "channels": 256, "mask_channels": 256, "heads": 8}
+    widths: dict[str, Any] = {"channels": width, "mask_channels": width, "heads": 8}
+    inner: dict[str, Any] = {"classes": 25, "width": 8 * width}
     network = DvisDaq(
         backbone,
         SegmentationHead(
-            PixelDecoder(
-                backbone.channels, channels=256, mask_channels=256, heads=8, layers=6, width=1024
-            ),
-            Predictor(**widths, queries=100),
+            PixelDecoder(backbone.channels, **widths, layers=6, width=4 * width),
+            Predictor(**widths, **inner, queries=100),
         ),
-        Tracker(**widths),
-        Refiner(**widths),
+        Tracker(**widths, **inner),
+        Refiner(**widths, **inner),
     )
     return network.eval()
 
