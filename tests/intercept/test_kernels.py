@@ -181,6 +181,27 @@ def test_only_the_wanted_modules_are_followed() -> None:
     assert [call.layer for call in recording] == ["1.0"]
 
 
+def test_parts_that_hold_wanted_modules_count_the_passes() -> None:
+    model = nn.ModuleDict({"encoder": nn.Sequential(Fused(), Fused()), "head": Fused()})
+    with regard.record(model, ["encoder.1", "head"], watch="kernels") as recording:
+        for _ in range(2):
+            model["head"](model["encoder"](X))
+    assert [(call.layer, call.axes["forward"]) for call in recording] == [
+        ("encoder.1", 0),
+        ("head", 1),
+        ("encoder.1", 2),
+        ("head", 3),
+    ]
+
+
+def test_compiled_models() -> None:
+    model = nn.Sequential(Fused(), Fused())
+    compiled = torch.compile(model, backend="eager")
+    with torch.no_grad(), regard.record(compiled, "1", watch="kernels") as recording:
+        compiled(X)
+    assert recording.layers == ["1"]
+
+
 def test_what_is_written_out_is_listed() -> None:
     model = Mixed()
     with regard.record(model, watch="kernels") as recording:

@@ -1,7 +1,7 @@
 """What looked like attention and has no record, and why."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from inspect import signature
 
 from torch import nn
@@ -9,7 +9,7 @@ from torch import nn
 from regard.errors import NothingRecorded
 from regard.intercept.recorder import Recorder
 from regard.intercept.softmax import NO_SOFTMAX, NO_VALUES, SoftmaxAttention
-from regard.intercept.stack import ATTENTION_NAME, holders
+from regard.intercept.stack import ATTENTION_NAME
 from regard.recording import Unrecorded
 
 NOT_SEEN = (
@@ -73,13 +73,20 @@ def _silent(recorder: Recorder) -> list[str]:
     ran, found = recorder.stack.ran, recorder.found
     alike = [path for path, module in ran.items() if _is_like_attention(module)]
     attending = found.intersection(alike)
-    not_silent = found.union(*map(holders, found), *map(holders, alike))
+    not_silent = found.union(*map(_holders, found), *map(_holders, alike))
     return [
         path
         for path in alike
         if path not in not_silent
-        and attending.isdisjoint(holders(path))  # a projection named after its attention
+        and attending.isdisjoint(_holders(path))  # a projection named after its attention
     ]
+
+
+@lru_cache(4096)
+def _holders(path: str) -> frozenset[str]:
+    """Paths of the modules that hold a module, the model's "" among them."""
+    holder = path.rpartition(".")[0]
+    return _holders(holder) | {holder} if path else frozenset()
 
 
 def _is_like_attention(module: nn.Module) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -106,23 +105,20 @@ def _declared_heads(module: nn.Module) -> int | None:
     return None
 
 
-@lru_cache(4096)
-def holders(path: str) -> frozenset[str]:
-    """Paths of the modules that hold a module, the model's "" among them."""
-    holder = path.rpartition(".")[0]
-    return holders(holder) | {holder} if path else frozenset()
-
-
 def _near(modules: dict[str, nn.Module], patterns: Sequence[str]) -> dict[str, nn.Module]:
-    """The modules that any of the globs matches, those that hold them, and the model."""
-    found: set[str] = set()
+    """The modules that any of the globs matches, and the model and its parts that hold them.
+
+    A pass through a part, such as an encoder that is called by itself, is one pass.
+    """
+    found: dict[str, str] = {}  # by their paths without wrappers
     for path in modules:  # those that hold others come before them
-        if path.rpartition(".")[0] in found or any(fnmatchcase(path, each) for each in patterns):
-            found.add(path)
+        name = _without_wrappers(path)
+        if name.rpartition(".")[0] in found or any(fnmatchcase(name, each) for each in patterns):
+            found[name] = path
     if not found:
         asked = patterns[0] if len(patterns) == 1 else patterns
         raise CaptureError(f"no module of the model matches layers={asked!r}")
-    near = {"", *found}.union(*map(holders, found))
+    near = {"", *found.values(), *(path.partition(".")[0] for path in found.values())}
     return {path: module for path, module in modules.items() if path in near}
 
 
@@ -135,8 +131,8 @@ class ModuleStack:
 
     Args:
         model: The model.
-        only: Globs of the modules that matter: these are followed, and those that hold them; the
-            others are left alone. None follows all.
+        only: Globs of the modules that matter: these are followed, and the parts of the model that
+            hold them; all others are left alone. None follows all.
 
     Raises:
         CaptureError: No module matters.
