@@ -196,7 +196,7 @@ def test_parts_that_hold_wanted_modules_count_the_passes() -> None:
 
 def test_compiled_models() -> None:
     model = nn.Sequential(Fused(), Fused())
-    compiled = torch.compile(model, backend="eager")
+    compiled: Any = torch.compile(model, backend="eager")
     with torch.no_grad(), regard.record(compiled, "1", watch="kernels") as recording:
         compiled(X)
     assert recording.layers == ["1"]
