@@ -84,7 +84,8 @@ class Kept:
 
     def get(self) -> Tensor:
         """The tensor as it was when it was recorded."""
-        return self.compact().expand(self._shape)
+        tensor = self.compact()
+        return tensor if tensor.shape == self._shape else tensor.expand(self._shape)
 
     def compact(self) -> Tensor:
         """The same without repetition: axes that were expanded have length 1."""
@@ -153,6 +154,8 @@ class Kept:
     @property
     def storage_key(self) -> int:
         """Identity of the memory that the tensor lies in."""
+        if self._memory is not None and self._longer is None:  # asked again, as it nearly always is
+            return self._memory
         return self.longest._own_storage_key
 
     @property
@@ -193,6 +196,11 @@ class Kept:
     def shape(self) -> torch.Size:
         """Shape as the model had it, expanded axes included."""
         return self._shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where the numbers are."""
+        return self._tensor.device
 
     @property
     def dtype(self) -> torch.dtype:

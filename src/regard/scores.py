@@ -138,7 +138,8 @@ class Scores:
     @property
     def kept(self) -> list[Kept]:
         """Every tensor that the program needs."""
-        return [self.q, self.k, *(kept for step in self.steps for kept in step.kept)]
+        others = [kept for step in self.steps if step.operands for kept in step.kept]
+        return [self.q, self.k, *others]
 
     @property
     def may_block(self) -> bool:

@@ -14,6 +14,9 @@ from regard.attention import Attention, DotProductAttention, Selection
 from regard.kept import Kept
 from regard.scores import MOVING
 
+_APART = (*MOVING, "flex")
+"""Steps that know the size of the batch, or which item of it they are at."""
+
 
 def weights_together(calls: Sequence[Attention], queries: Selection = None) -> list[Tensor]:
     """Weights of several calls, for the same queries.
@@ -55,15 +58,15 @@ def _program(call: Attention) -> Hashable | None:
     if not isinstance(call, DotProductAttention):
         return None
     scores = call.scores
-    q, k = scores.q.get(), scores.k.get()
-    has_batch = q.dim() == k.dim() == 4 and len(q) == len(k) == call.shape[0]
-    if not has_batch or any(step.kept or step.op in (*MOVING, "flex") for step in scores.steps):
+    q, k = scores.q.shape, scores.k.shape
+    has_batch = len(q) == len(k) == 4 and q[0] == k[0] == call.shape[0]
+    if not has_batch or any(step.op in _APART or step.kept for step in scores.steps):
         return None
     steps = [
         (step.op, step.row_axis, step.operands, tuple(step.options.items()), step.key_axis)
         for step in scores.steps
     ]
-    kinds = [(tensor.shape, tensor.dtype, tensor.device) for tensor in (q, k)]
+    kinds = [(kept.shape, kept.dtype, kept.device) for kept in (scores.q, scores.k)]
     return (*kinds, *steps, scores.autocast, scores.fused, scores.q_factor)
 
 

@@ -6,6 +6,7 @@ so is the attention among the tracker's queries, of which its rollout is kept.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,12 +35,13 @@ def living_rows(calls: Sequence[Attention], frame: TrackedFrame) -> list[Explici
     weights = dict(zip(calls, weights_together(calls), strict=True))
     kept = [_rolled_out(weights, is_first_frame=frame.frame == 0)]
     kept += [pair for pair in weights.items() if not pair[0].layer.startswith(TRACKER_SELF)]
-    rows = [(call, here, found) for call, found in kept if (here := _places(call.queries, names))]
-    chosen = {
-        here: torch.tensor(here, device=rows[0][2].device) for here in {here for _, here, _ in rows}
-    }
-    cut = moved_together([found.index_select(2, chosen[here]) for _, here, found in rows])
-    return [_rows(call, here, found) for (call, here, _), found in zip(rows, cut, strict=True)]
+    chosen = _Chosen(names, kept[0][1].device)
+    rows = [(call, found, cut) for call, found in kept if (cut := chosen.of(call.queries))]
+    moved = moved_together([found.index_select(2, cut.places) for _, found, cut in rows])
+    return [
+        _explicit(call, found, queries=cut.layout, keys=call.keys)
+        for (call, _, cut), found in zip(rows, moved, strict=True)
+    ]
 
 
 def only_predicted(
@@ -61,22 +63,46 @@ def only_predicted(
             of_refiner.append(call)
         else:
             yield call
+    chosen = _Chosen(names)
     for call in tracker_rows:
-        here = _places(call.queries, names)
-        if len(here) == call.shape[2]:
-            yield call
-        elif here:
-            yield _rows(call, here, call.kept_weights.get()[:, :, here])
+        if cut := chosen.of(call.queries):
+            weights = call.kept_weights.get().index_select(2, cut.places)
+            yield _explicit(call, weights, queries=cut.layout, keys=call.keys)
+    layout = Tokens(len(rows), prefix=tuple(f"row {row}" for row in rows)) if rows else None
     for call in of_refiner:
         if call.layer.startswith(TIME):
             yield from _rows_over_time(call, rows)
-        elif rows:
-            yield _rows(call, rows, call.weights(rows))
+        elif layout:
+            yield _explicit(call, call.weights(rows), queries=layout, keys=call.keys)
 
 
-def _places(layout: Tokens, names: set[str]) -> tuple[int, ...]:
-    """Where tokens of these names are."""
-    return tuple(place for place, name in enumerate(layout.prefix) if name in names)
+class _Cut(NamedTuple):
+    """Some tokens of a layout."""
+
+    places: Tensor
+    """Where they are."""
+    layout: Tokens
+    """They alone."""
+
+
+class _Chosen:
+    """The tokens of some names, in one layout after the other.
+
+    Layouts are the same in all layers of a frame, and in frames in which nothing is born or dies.
+    """
+
+    def __init__(self, names: set[str], device: torch.device | str = "cpu") -> None:
+        self._names, self._device = names, device
+        self._known: dict[Tokens, _Cut | None] = {}
+
+    def of(self, layout: Tokens) -> _Cut | None:
+        """The tokens of the names; None where there are none."""
+        if layout not in self._known:
+            here = [place for place, name in enumerate(layout.prefix) if name in self._names]
+            names = tuple(layout.prefix[place] for place in here)
+            places = torch.tensor(here, device=self._device)
+            self._known[layout] = _Cut(places, Tokens(len(here), prefix=names)) if here else None
+        return self._known[layout]
 
 
 def _rolled_out(
@@ -94,13 +120,6 @@ def _rolled_out(
     call = _explicit(first, shares, queries=first.queries, keys=first.keys)
     call.layer, call.axes["layer_index"], call.notes = ROLLOUT, -1, _ROLLED_OUT
     return call, shares
-
-
-def _rows(call: Attention, queries: Sequence[int], weights: Tensor) -> ExplicitAttention:
-    """Some queries of a call, with their weights."""
-    names = call.queries.prefix or tuple(f"row {query}" for query in range(call.shape[2]))
-    layout = Tokens(len(queries), prefix=tuple(names[query] for query in queries))
-    return _explicit(call, weights, queries=layout, keys=call.keys)
 
 
 def _rows_over_time(call: Attention, rows: Sequence[int]) -> Iterator[Attention]:
