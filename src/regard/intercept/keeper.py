@@ -74,6 +74,8 @@ class Keeper:
         q and k of one projection for q, k and v are such: its memory is free again at once for
         the next layer, which takes as long as the copy.
         """
+        if all(3 * kept.nbytes > 2 * kept.storage_nbytes for kept in group):
+            return  # nearly always
         needed: dict[int, int] = {}
         for kept in distinct(group):
             needed[kept.storage_key] = needed.get(kept.storage_key, 0) + kept.nbytes

@@ -6,6 +6,7 @@ tracker's queries carry the names of their tracks, whose order changes with ever
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -110,13 +111,9 @@ class Watcher(Observer):
 
     def tracked(self, frame: TrackedFrame) -> None:
         """Name the tracker's queries, now that the births of the frame are known."""
-        layouts: dict[tuple[bool, int], Tokens] = {}  # the same for all layers
+        living = frame.entered, frame.left, frame.left_queries
         for call in self._of_frame:
-            kind = ".slot_" in call.layer, call.shape[2]
-            if kind not in layouts:
-                names = slot_names if kind[0] else query_names
-                layouts[kind] = Tokens(kind[1], prefix=names(frame, kind[1]))
-            call.queries = queries = layouts[kind]
+            call.queries = queries = _layout(".slot_" in call.layer, *living, call.shape[2])
             if call.shape[2] == call.shape[3] and "cross_attention_layers" not in call.layer:
                 call.keys = queries
             if call.layer.endswith("slot_attn"):
@@ -139,15 +136,20 @@ class Watcher(Observer):
 
 def query_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
     """What each of so many queries of the tracker is in a frame."""
-    tracks = dict(enumerate(frame.entered))
-    tracks |= dict(zip(frame.left_queries, frame.left, strict=True))
-    return tuple(
-        f"track {tracks[query]}" if query in tracks else f"candidate {query - len(frame.entered)}"
+    return _layout(False, frame.entered, frame.left, frame.left_queries, count).prefix
+
+
+Ids = tuple[int, ...]
+
+
+@lru_cache(16)  # the same for all layers, and for frames in which nothing is born or dies
+def _layout(is_slots: bool, entered: Ids, left: Ids, left_queries: Ids, count: int) -> Tokens:
+    """The queries of the tracker in a frame, or the slots: one a track, then the background's."""
+    tracks, others = dict(enumerate(entered)), "background" if is_slots else "candidate"
+    if not is_slots:
+        tracks |= dict(zip(left_queries, left, strict=True))
+    names = (
+        f"track {tracks[query]}" if query in tracks else f"{others} {query - len(entered)}"
         for query in range(count)
     )
-
-
-def slot_names(frame: TrackedFrame, count: int) -> tuple[str, ...]:
-    """What each of so many slots is in a frame: one for each track, then the background's."""
-    tracks = [f"track {track}" for track in frame.entered]
-    return (*tracks, *(f"background {index}" for index in range(count - len(tracks))))
+    return Tokens(count, prefix=tuple(names))

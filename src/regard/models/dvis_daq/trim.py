@@ -66,7 +66,9 @@ def only_predicted(
     chosen = _Chosen(names)
     for call in tracker_rows:
         if cut := chosen.of(call.queries):
-            weights = call.kept_weights.get().index_select(2, cut.places)
+            weights = call.kept_weights.get()
+            if cut.layout.count < call.shape[2]:
+                weights = weights.index_select(2, cut.places)
             yield _explicit(call, weights, queries=cut.layout, keys=call.keys)
     layout = Tokens(len(rows), prefix=tuple(f"row {row}" for row in rows)) if rows else None
     for call in of_refiner:
@@ -124,9 +126,9 @@ def _rolled_out(
 
 def _rows_over_time(call: Attention, rows: Sequence[int]) -> Iterator[Attention]:
     """The attention over frames of some rows of the refiner, which are its batch."""
-    weights, frames = call.weights(), Tokens(call.shape[3])
-    for row in rows:
-        found = _explicit(call, weights[row : row + 1].clone(), queries=frames, keys=frames)
+    weights, frames = call.weights()[list(rows)], Tokens(call.shape[3])
+    for row, of_row in zip(rows, weights.split(1), strict=True):
+        found = _explicit(call, of_row, queries=frames, keys=frames)
         found.axes["row"] = row
         yield found
 
