@@ -156,7 +156,10 @@ class Scores:
         with torch.no_grad(), self._precision():
             q, k = self._operands(early)
             x = torch.matmul(q, k.transpose(-1, -2))
-            for step in self.steps:
+            steps = self.steps
+            if steps[0].op == "mul" and isinstance(steps[0].operands[0], (int, float)):
+                x, steps = x.mul_(steps[0].operands[0]), steps[1:]  # nobody else has them
+            for step in steps:
                 x = apply(step, x, early, lift=not masked)
         return x if early is part else part.select_heads(x)
 

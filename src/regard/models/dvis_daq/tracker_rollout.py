@@ -22,10 +22,11 @@ def tracker_rollout(
         is_first_frame: There the tracker's queries are the object queries; later they bring
             nothing of the frame with them.
     """
-    looked, among = (torch.cat(list(layers)).float().mean(1) for layers in (cross, own))
-    shares = torch.eye(*looked[0].shape) if is_first_frame else torch.zeros(looked[0].shape)
-    shares = shares.to(looked.device)
-    for to_objects, to_queries in zip(looked, among, strict=True):
-        shares = (shares + to_objects) / 2
-        shares = torch.addmm(shares, to_queries, shares, beta=0.5, alpha=0.5)
+    shares = torch.zeros(cross[0].shape[2:], device=cross[0].device)
+    if is_first_frame:
+        shares.fill_diagonal_(1)
+    for to_objects, to_queries in zip(cross, own, strict=True):
+        shares = (shares + to_objects[0].float().mean(0)) / 2
+        mixed = to_queries[0].float().mean(0)
+        shares = torch.addmm(shares, mixed, shares, beta=0.5, alpha=0.5)
     return shares / shares.sum(1, keepdim=True)
