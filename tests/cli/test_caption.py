@@ -78,6 +78,8 @@ def test_one_bad_photo_of_several(
         (["--cnn", "x.pth"], "there is no file x.pth"),
         (["--features", "nowhere"], "nowhere is no folder, .lmdb or .tsv"),
         (["--features", "att"], "nothing says where they lie"),
+        (["--features", "att", "--boxes", "box", "--grid", "2x2"], "--boxes and --grid both say"),
+        (["--features", "x.tsv", "--boxes", "box"], "x.tsv holds its own boxes"),
         (["--features", "att", "--boxes", "box", "--head", "9"], "head 9 does not exist"),
         (["--features", "att", "--boxes", "box", "--beam", "99"], "wider than the vocabulary"),
         (["--features", "att", "--boxes", "box", "--best", "3"], "search with 2 beams"),

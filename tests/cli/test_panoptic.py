@@ -85,6 +85,8 @@ def test_results_are_measured_by_average_precision(run: Run, here: Path, shared:
     done = run("evaluate", "results.json", str(truth))
     assert (done.code, done.err) == (0, "")
     assert any(line.split() == ["AP", "100.0", "100.0"] for line in done.out.splitlines())
+    done = run("evaluate", "results.json", str(truth), "--swaps")
+    assert (done.code, "are for results of videos" in done.err) == (1, True)
 
 
 def test_layers_are_read_as_they_are_written() -> None:

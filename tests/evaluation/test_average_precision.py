@@ -57,6 +57,14 @@ def test_no_result_has_no_number_where_there_is_no_object(
     assert math.isnan(found["AR large"])
 
 
+def test_panoptic_annotations_are_no_instances(tmp_path: Path) -> None:
+    annotations = [{"image_id": 1, "file_name": "1.png", "segments_info": []}]
+    path = tmp_path / "panoptic.json"
+    path.write_text(json.dumps({"images": [], "annotations": annotations, "categories": []}))
+    with pytest.raises(FormatError, match="annotates panoptic segments"):
+        average_precision([], path)
+
+
 def test_an_unknown_category_is_told(truth: Path) -> None:
     rows = [perfect(truth)[0] | {"category_id": 999}]
     with pytest.raises(FormatError, match="category_id 999 is not in the ground truth"):

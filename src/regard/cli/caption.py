@@ -188,7 +188,11 @@ def _source(
     from regard.models.aoanet import StoredFeatures, load_cnn
 
     grid_hw = None if grid is None else parse_grid(grid)
+    if boxes is not None and grid is not None:
+        raise SelectionError("--boxes and --grid both say where the features lie; give one")
     if features is not None:
+        if boxes is not None and features.suffix == ".tsv":
+            raise SelectionError(f"{features} holds its own boxes; leave --boxes out")
         return StoredFeatures(features, boxes, image_features, grid_hw)
     if boxes is not None:
         raise SelectionError("--boxes belongs to --features; the cells of a CNN need none")

@@ -72,8 +72,8 @@ def evaluate(
             content["scrambled"] = _print_scrambled(content, scrambled, plot)
         if out is not None:
             _write(out, content)
-    elif out is not None or against is not None or scrambled:
-        raise InputError("--out, --against and --scrambled are for results of videos")
+    elif out is not None or against is not None or scrambled or swaps:
+        raise InputError("--out, --against, --swaps and --scrambled are for results of videos")
     elif _is_list(predictions):
         _print_average_precision(predictions, truth)
     else:

@@ -70,13 +70,16 @@ def generate(
     """
     require_folder(out)
     from regard.media.image import read_image
+    from regard.media.pyav import require_av
     from regard.models.partcrafter.checkpoint import load
     from regard.parts.files import save
     from regard.parts.generation import generate as make
     from regard.parts.page import write_page
 
+    require_av()  # for the films, which come last
     networks = load(model, device=device)
     cut = None if mask is None else read_image(mask).convert("L")
+    count = f"{parts} part{'' if parts == 1 else 's'}"
     failed = 0
     for photo, folder in zip(photos, folders(photos, out), strict=True):
         try:
@@ -104,7 +107,7 @@ def generate(
             complain(f"{photo}: {error}" if str(photo) not in str(error) else error)
             failed += 1
             continue
-        print(plain(f"{photo} -> {folder}  ({parts} parts, {len(written)} files)"), flush=True)
+        print(plain(f"{photo} -> {folder}  ({count}, {len(written)} files)"), flush=True)
         for part in made.empty_parts:
             complain(f"{photo}: part {part} has no surface, and is not in object.glb")
         failed += bool(made.empty_parts)

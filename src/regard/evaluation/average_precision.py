@@ -94,6 +94,12 @@ def _read(path: Path) -> Any:
 
 
 def _check_truth(truth: Mapping[str, Any], where: str) -> None:
+    rows = truth.get("annotations")
+    if isinstance(rows, list) and any("segments_info" in row for row in rows[:1]):
+        raise FormatError(
+            f"{where} annotates panoptic segments; a list of results is compared with COCO's "
+            "instances file, and panoptic results with this one"
+        )
     missing = [name for name in ("images", "annotations", "categories") if name not in truth]
     if missing:
         raise FormatError(f"{where} has no {', '.join(missing)}; expected COCO's instances file")

@@ -1,6 +1,7 @@
 """What a generation leaves in a folder, from Python and from the command line."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,13 +151,25 @@ def test_the_command(
     said = capsys.readouterr()
     told = json.loads((tmp_path / "out" / "cut out" / "generation.json").read_text())
     assert ended.value.code == (1 if told["parts_without_surface"] else 0), said.err
-    assert "1 parts" in said.out
+    assert "(1 part, " in said.out
     left, top, right, bottom = told["seen_box_xyxy"]
     assert left == pytest.approx(180 - 126, abs=1), "the object with 5 % around it"
     assert right == pytest.approx(180 + 126, abs=1)
     kept = regard.Recording.load(tmp_path / "out" / "cut out" / "recording.safetensors")
     assert kept.layers == ["blocks.4.attn2"]
     assert bottom > top
+
+
+def test_films_that_cannot_be_written_are_told_before_the_model_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    arguments = ["--parts", "1", "--model", "gone", "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as ended:
+        main(["generate", "photo.png", *arguments])
+    assert ended.value.code == 1
+    assert "moving pictures need PyAV" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
