@@ -48,8 +48,10 @@ def recording() -> Recording:
 def test_weights_are_those_of_each_call(
     recording: Recording, queries: list[int] | slice | int | None
 ) -> None:
-    together = weights_together(list(recording), queries)
-    for found, call in zip(together, recording, strict=True):
+    groups = weights_together(recording, queries)
+    together = dict(each for group in groups for each in group.of_each())
+    assert together.keys() == set(recording)
+    for call, found in together.items():
         expected = call.weights(queries)
         assert found.dtype == expected.dtype
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)

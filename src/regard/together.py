@@ -4,8 +4,8 @@ Where a layer is small, asking for its weights takes longer in Python than in th
 a graphics card each transfer waits for the card.
 """
 
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,28 +18,39 @@ _APART = (*MOVING, "flex")
 """Steps that know the size of the batch, or which item of it they are at."""
 
 
-def weights_together(calls: Sequence[Attention], queries: Selection = None) -> list[Tensor]:
-    """Weights of several calls, for the same queries.
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Calls that differ only in q and k, as the layers of one stack do.
 
-    Those that differ only in q and k, as the layers of one stack do, are computed in one product;
-    the others one by one.
+    Attributes:
+        calls: The calls.
+        weights: Theirs, one call after the other: (calls * batch, heads, queries, keys).
+    """
+
+    calls: list[Attention]
+    weights: Tensor
+
+    def of_each(self) -> Iterator[tuple[Attention, Tensor]]:
+        """Each call and its weights, (batch, heads, queries, keys), all in one memory."""
+        return zip(self.calls, self.weights.chunk(len(self.calls)), strict=True)
+
+
+def weights_together(calls: Iterable[Attention], queries: Selection = None) -> list[Alike]:
+    """Weights of several calls, for the same queries; in one product where calls are alike.
 
     Args:
         calls: Any calls.
         queries: As for `Attention.weights`.
 
     Returns:
-        For each call (batch, heads, queries, keys), as `Attention.weights` gives them.
+        The calls in groups, those of the same tokens; in a group they are in order.
     """
-    alike: dict[Hashable, list[int]] = {}
-    for place, call in enumerate(calls):
+    groups: dict[Hashable, list[Attention]] = {}
+    for call in calls:
         program = _program(call)
-        alike.setdefault(place if program is None else program, []).append(place)
-    found: dict[int, Tensor] = {}
-    for places in alike.values():
-        weights = _joined([calls[place] for place in places]).weights(queries)
-        found |= zip(places, weights.chunk(len(places)), strict=True)
-    return [found[place] for place in range(len(calls))]
+        alike = id(call) if program is None else (program, call.queries, call.keys)
+        groups.setdefault(alike, []).append(call)
+    return [Alike(group, _joined(group).weights(queries)) for group in groups.values()]
 
 
 def moved_together(tensors: Sequence[Tensor], device: str = "cpu") -> list[Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from regard.closing import Closing
@@ -269,7 +270,9 @@ def _first(clip: Video, wanted: FrameRange) -> Frame:
 
 def _move(network: DvisDaq, device: str) -> None:
     try:
-        network.to(device)
+        there = torch.empty(0, device=device).device
+        if any(tensor.device != there for tensor in network.parameters()):
+            network.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise DeviceError(f"cannot use device {device!r} here ({reason}); try cpu") from error

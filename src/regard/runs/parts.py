@@ -5,6 +5,7 @@ tracker ("track"), or of the refiner ("refine"). It ends with the window or fram
 memory does not grow with the video, and parts are the same however the run was interrupted.
 """
 
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from regard.attention import Attention
 from regard.closing import Closing
 from regard.models.dvis_daq.inference import Part
 from regard.models.dvis_daq.module_paths import PREDICTOR
-from regard.packing import Piece, safetensors_pieces
+from regard.packing import Piece, beside_model, safetensors_pieces
 from regard.runs.journal import Seal
 from regard.storage import pack
 
@@ -28,7 +29,7 @@ PART_BYTES = 64 * 2**20
 PART_CALLS = 4096
 """... or so many calls."""
 
-_AT_ONCE, _MOST_WAITING = 2, 4
+_AT_ONCE, _MOST_WAITING = min(4, os.cpu_count() or 1), 4
 """While one part waits for the disk, the next is packed; the model waits if more come."""
 
 PartKind = Literal["segment", "track", "refine", "maps"]
@@ -105,7 +106,13 @@ class PartWriter(Closing):
         if not calls:
             return
         first = min(call.axes["frame"] for call in calls)
-        self._put(kind, first, max(map(_stop, calls)), lambda: pack(calls))
+        beside = beside_model(calls[0].held[0].device)
+
+        def packed() -> list[Piece]:
+            with beside:
+                return pack(calls)
+
+        self._put(kind, first, max(map(_stop, calls)), packed)
 
     def _flush_maps(self) -> None:
         if not self._maps:

@@ -329,8 +329,8 @@ class TrackAttention:
         cross = [self._tracker(TRACKER_CROSS, frame, layer) for layer in layers]
         own = [self._tracker(TRACKER_SELF, frame, layer) for layer in layers]
         shares = tracker_rollout(
-            [call.weights() for call in cross],
-            [call.weights() for call in own],
+            [call.weights()[0].float().mean(0) for call in cross],
+            [call.weights()[0].float().mean(0) for call in own],
             is_first_frame=frame == 0,
         )
         return shares[self._query(cross[0], name)].cpu()

@@ -16,17 +16,16 @@ def tracker_rollout(
     divided by what is left, so that it sums to 1. An approximation, as every rollout is.
 
     Args:
-        cross: Weights of the tracker's queries on object queries, layer by layer,
-            (1, heads, queries, object queries).
-        own: Weights among the tracker's queries, layer by layer, (1, heads, queries, queries).
+        cross: Weights of the tracker's queries on object queries, layer by layer, mean of heads,
+            (queries, object queries).
+        own: Weights among the tracker's queries, likewise, (queries, queries).
         is_first_frame: There the tracker's queries are the object queries; later they bring
             nothing of the frame with them.
     """
-    shares = torch.zeros(cross[0].shape[2:], device=cross[0].device)
+    shares = torch.zeros_like(cross[0])
     if is_first_frame:
         shares.fill_diagonal_(1)
     for to_objects, to_queries in zip(cross, own, strict=True):
-        shares = (shares + to_objects[0].float().mean(0)) / 2
-        mixed = to_queries[0].float().mean(0)
-        shares = torch.addmm(shares, mixed, shares, beta=0.5, alpha=0.5)
+        shares = (shares + to_objects) / 2
+        shares = torch.addmm(shares, to_queries, shares, beta=0.5, alpha=0.5)
     return shares / shares.sum(1, keepdim=True)

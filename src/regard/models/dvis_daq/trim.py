@@ -5,7 +5,7 @@ of the tracks that live, frame by frame; candidates that came to nothing are dro
 so is the attention among the tracker's queries, of which its rollout is kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ from regard.models.dvis_daq.module_paths import ROLLOUT, TIME, TRACKER_CROSS, TR
 from regard.models.dvis_daq.output import VideoOutput
 from regard.models.dvis_daq.tracker_rollout import tracker_rollout
 from regard.models.dvis_daq.tracks import TrackedFrame
-from regard.together import moved_together, weights_together
+from regard.together import Alike, moved_together, weights_together
 from regard.tokens import Tokens
 
 _ROLLED_OUT = ("rollout over all layers of the tracker, mean of heads: an approximation",)
@@ -32,16 +32,25 @@ def living_rows(calls: Sequence[Attention], frame: TrackedFrame) -> list[Explici
     names = {f"track {track}" for track in frame.left}
     if not names:
         return []
-    weights = dict(zip(calls, weights_together(calls), strict=True))
-    kept = [_rolled_out(weights, is_first_frame=frame.frame == 0)]
-    kept += [pair for pair in weights.items() if not pair[0].layer.startswith(TRACKER_SELF)]
-    chosen = _Chosen(names, kept[0][1].device)
-    rows = [(call, found, cut) for call, found in kept if (cut := chosen.of(call.queries))]
-    moved = moved_together([found.index_select(2, cut.places) for _, found, cut in rows])
-    return [
-        _explicit(call, found, queries=cut.layout, keys=call.keys)
-        for (call, _, cut), found in zip(rows, moved, strict=True)
+    groups = weights_together(calls)
+    rollout = _rolled_out(groups, is_first_frame=frame.frame == 0)
+    chosen = _Chosen(names, rollout.weights.device)
+    found = [
+        (group, cut)
+        for group in (rollout, *groups)
+        if any(map(_is_kept, group.calls)) and (cut := chosen.of(group.calls[0].queries))
     ]
+    moved = moved_together([group.weights.index_select(2, cut.places) for group, cut in found])
+    return [
+        _explicit(call, weights, queries=cut.layout, keys=call.keys)
+        for (group, cut), rows in zip(found, moved, strict=True)
+        for call, weights in Alike(group.calls, rows).of_each()
+        if _is_kept(call)
+    ]
+
+
+def _is_kept(call: Attention) -> bool:
+    return not call.layer.startswith(TRACKER_SELF)
 
 
 def only_predicted(
@@ -102,26 +111,28 @@ class _Chosen:
         if layout not in self._known:
             here = [place for place, name in enumerate(layout.prefix) if name in self._names]
             names = tuple(layout.prefix[place] for place in here)
-            places = torch.tensor(here, device=self._device)
+            places = torch.tensor(here).to(self._device, non_blocking=True)  # nobody waits
             self._known[layout] = _Cut(places, Tokens(len(here), prefix=names)) if here else None
         return self._known[layout]
 
 
-def _rolled_out(
-    weights: Mapping[Attention, Tensor], *, is_first_frame: bool
-) -> tuple[Attention, Tensor]:
+def _rolled_out(groups: Iterable[Alike], *, is_first_frame: bool) -> Alike:
     """The rollout through all layers of the tracker, as a call, and its weights."""
+    means = [
+        (call, mean)
+        for group in groups
+        if group.calls[0].layer.startswith((TRACKER_CROSS, TRACKER_SELF))
+        for call, mean in zip(group.calls, group.weights.float().mean(1), strict=True)
+    ]
     cross, own = (
-        {call: found for call, found in weights.items() if call.layer.startswith(stem)}
+        [mean for call, mean in means if call.layer.startswith(stem)]
         for stem in (TRACKER_CROSS, TRACKER_SELF)
     )
-    shares = tracker_rollout(
-        list(cross.values()), list(own.values()), is_first_frame=is_first_frame
-    )[None, None]
-    first = next(iter(cross))
+    shares = tracker_rollout(cross, own, is_first_frame=is_first_frame)[None, None]
+    first = next(call for call, _ in means if call.layer.startswith(TRACKER_CROSS))
     call = _explicit(first, shares, queries=first.queries, keys=first.keys)
     call.layer, call.axes["layer_index"], call.notes = ROLLOUT, -1, _ROLLED_OUT
-    return call, shares
+    return Alike([call], shares)
 
 
 def _rows_over_time(call: Attention, rows: Sequence[int]) -> Iterator[Attention]:
