@@ -1,9 +1,10 @@
 """What a run that keeps attention adds to plain inference: DVIS-DAQ with ResNet-50, offline.
 
-Plain: frames are prepared, the model runs, masks of the result are made and packed. Recorded: the
-same, while q, k and masks of the last three layers of the predictor stream to the disk, with what
-tracker and refiner looked at, checksums and the journal: everything that `regard run` does for a
-video. The weights are random, as upstream's network has them in shape; tracks are capped at 20.
+Plain: frames are prepared on a thread, the model runs, masks of the result are made and packed.
+Recorded: the same, while q, k and masks of the last three layers of the predictor stream to the
+disk, with what tracker and refiner looked at, checksums and the journal: everything that `regard
+run` does for a video. The weights are random, as upstream's network has them in shape; tracks are
+capped at 20.
 
 Both ways of using memory are measured, each in a process of its own (see `recording_time`).
 """
@@ -23,13 +24,14 @@ import torch
 from PIL import Image
 
 from benchmarks.measure import ALLOCATORS, environment, median, ratio, report, seconds
+from regard.clips.clip import prepared_frames
 from regard.datasets.rle import encode_mask
 from regard.media.frames import EVERY_FRAME, Frame, FrameRange
 from regard.models.dvis_daq.inference import run_video
 from regard.models.dvis_daq.model import DvisDaq, SegmentationHead
 from regard.models.dvis_daq.pixel_decoder import PixelDecoder
 from regard.models.dvis_daq.predictor import Predictor
-from regard.models.dvis_daq.preparation import prepare_frame, view_of
+from regard.models.dvis_daq.preparation import view_of
 from regard.models.dvis_daq.refiner import Refiner
 from regard.models.dvis_daq.resnet import ResNet
 from regard.models.dvis_daq.settings import Settings
@@ -109,7 +111,7 @@ def counting_runs(job: Job, video: "Noise", folder: Path) -> Callable[[], None]:
 
 def plain(network: DvisDaq, video: "Noise", settings: Settings = SETTINGS) -> None:
     """Everything that a result needs, and nothing else."""
-    frames = (prepare_frame(frame.image, settings)[0] for frame in video.frames())
+    frames = (pixels for _, pixels in prepared_frames(video.frames(), settings))
     view = view_of(video.size_hw, settings)
     _, _, right, bottom = view.content_box_xyxy
     with run_video(network, frames, settings) as output:

@@ -1,7 +1,7 @@
 """A clip, what a model found in it, and where it looked: `regard.video`."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from regard.models.dvis_daq.recorded_bytes import recorded_bytes
 from regard.models.dvis_daq.settings import Settings
 from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.video_attention import VideoAttention
+
+_PREPARED_AHEAD = 4  # a frame takes tens of megabytes
 
 
 @dataclass(eq=False, kw_only=True)
@@ -204,22 +206,20 @@ def look_at(
     indices: list[int] = []
     seconds: list[float | None] = []
 
-    def prepared() -> Iterator[Tensor]:
-        for frame in prefetched(clip.frames(wanted)):
+    def pixels() -> Iterator[Tensor]:
+        for frame, prepared in prepared_frames(clip.frames(wanted), settings):
             indices.append(frame.index)
             seconds.append(frame.seconds)
             if on_frame is not None:
                 on_frame(len(indices))
-            yield prepare_frame(frame.image, settings)[0]
+            yield prepared
 
     if notify is not None:
         count = None if clip.frame_count is None else wanted.count(clip.frame_count)
         frames, chosen = count or settings.window, checked_layers(network, keep, layers)
         size = recorded_bytes(network, view, settings, keep, chosen, frames)
         notify(_told(clip.name, count, size / frames, keep))
-    attention = record_video(
-        network, prepared(), settings, view, keep=keep, layers=layers, sink=sink
-    )
+    attention = record_video(network, pixels(), settings, view, keep=keep, layers=layers, sink=sink)
     return ClipAttention(
         video=clip,
         wanted=wanted,
@@ -230,6 +230,12 @@ def look_at(
         class_names=tuple(class_names),
         model_name=model_name,
     )
+
+
+def prepared_frames(frames: Iterable[Frame], settings: Settings) -> Iterator[tuple[Frame, Tensor]]:
+    """Each frame, and how the model takes it; read and prepared on a thread, a few ahead."""
+    prepared = ((frame, prepare_frame(frame.image, settings)[0]) for frame in frames)
+    return prefetched(prepared, ahead=_PREPARED_AHEAD)
 
 
 def _loaded(

@@ -147,7 +147,7 @@ class VideoRun:
                 track = rows[row].track
                 if track is not None and track.id in left:
                     logits[place] = stored[left.index(track.id)]
-            return logits
+            return logits.to(self.device)
 
         return self._output(rows, None, masks)
 
@@ -165,7 +165,7 @@ class VideoRun:
         @torch.no_grad()
         def masks(frame: int, chosen: list[int]) -> Tensor:
             features = self.store[frame].to(self.device)
-            return refiner.masks(refined, frame, features)[chosen].float().cpu()
+            return refiner.masks(refined, frame, features)[chosen].float()
 
         return self._output(rows, refined, masks)
 

@@ -1,5 +1,6 @@
 """What the model says about a video: rows, detections, masks."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,9 @@ from regard.closing import Closing
 from regard.models.dvis_daq.frame_store import FrameStore
 from regard.models.dvis_daq.refiner import Refined
 from regard.models.dvis_daq.tracks import Track, TrackedFrame
+
+_PIXELS_AT_ONCE = 2**24
+"""Masks are resized a few at a time: all of a frame can take gigabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,10 @@ class VideoOutput(Closing):
         return len(self.tracked)
 
     def mask_logits(self, frame: int, rows: Iterable[int]) -> Tensor:
-        """Mask logits of some rows at stride 4 of the padded input, (rows, height, width)."""
+        """Mask logits of some rows at stride 4 of the padded input, (rows, height, width).
+
+        They are on the device of the model.
+        """
         return self._masks(frame, list(rows))
 
     def masks(
@@ -84,6 +91,8 @@ class VideoOutput(Closing):
     ) -> Tensor:
         """Masks of some rows in one frame: bool (rows, height, width) of the original frame.
 
+        They are made where the model is, and given on the CPU.
+
         Args:
             frame: Index of the frame.
             rows: Indices of rows.
@@ -91,12 +100,17 @@ class VideoOutput(Closing):
             content_hw: Size of the frame in it, at the top left.
             size_hw: Size of the original frame.
         """
-        logits = self.mask_logits(frame, rows)[None]
-        if not logits.shape[1]:
-            return torch.zeros(0, *size_hw, dtype=torch.bool)
-        grown = F.interpolate(logits, size=padded_hw, mode="bilinear", align_corners=False)
-        content = grown[..., : content_hw[0], : content_hw[1]]
-        return F.interpolate(content, size=size_hw, mode="bilinear", align_corners=False)[0] > 0
+        logits = self.mask_logits(frame, rows)
+        masks = torch.empty(len(logits), *size_hw, dtype=torch.bool)
+        if not len(logits):
+            return masks
+        at_once = max(1, _PIXELS_AT_ONCE // max(math.prod(padded_hw), math.prod(size_hw)))
+        for some, place in zip(logits.split(at_once), masks.split(at_once), strict=True):
+            grown = F.interpolate(some[None], size=padded_hw, mode="bilinear", align_corners=False)
+            content = grown[..., : content_hw[0], : content_hw[1]]
+            found = F.interpolate(content, size=size_hw, mode="bilinear", align_corners=False)
+            place.copy_(found[0] > 0)
+        return masks
 
     def close(self) -> None:
         """Delete the temporary file; masks cannot be computed afterwards."""
