@@ -43,13 +43,12 @@ def weights_together(calls: Iterable[Attention], queries: Selection = None) -> l
         queries: As for `Attention.weights`.
 
     Returns:
-        The calls in groups, those of the same tokens; in a group they are in order.
+        The calls in groups; in a group they are in order.
     """
     groups: dict[Hashable, list[Attention]] = {}
     for call in calls:
         program = _program(call)
-        alike = id(call) if program is None else (program, call.queries, call.keys)
-        groups.setdefault(alike, []).append(call)
+        groups.setdefault(id(call) if program is None else program, []).append(call)
     return [Alike(group, _joined(group).weights(queries)) for group in groups.values()]
 
 

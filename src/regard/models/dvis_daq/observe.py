@@ -11,16 +11,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from regard.attention import Attention, ExplicitAttention
+from regard.attention import Attention
 from regard.geometry import ViewTransform
 from regard.models.dvis_daq.dinov2 import PATCH_PX
 from regard.models.dvis_daq.frame_store import FrameStore
 from regard.models.dvis_daq.inference import Observer, Part
+from regard.models.dvis_daq.living_rows import LivingRows
 from regard.models.dvis_daq.module_paths import PREDICTOR, TRACKER_CROSS
 from regard.models.dvis_daq.pixel_decoder import LEVEL_STRIDES_PX
 from regard.models.dvis_daq.story import Keep
 from regard.models.dvis_daq.tracks import TrackedFrame
-from regard.models.dvis_daq.trim import living_rows
 from regard.tokens import Tokens
 from regard.tokens.grid import GridTokens
 
@@ -52,7 +52,7 @@ class Watcher(Observer):
         self, view: ViewTransform, keep: Keep, layers: Sequence[int], sink: Sink | None = None
     ) -> None:
         self.maps = FrameStore() if keep == "maps" else None
-        self.tracker_rows: list[ExplicitAttention] = []  # "predicted": of the tracks that live on
+        self.living_rows = LivingRows()  # "predicted": of the tracker
         self._view, self._keep, self._layers = view, keep, set(layers)
         self._sink = sink
         self._streamed: list[Attention] = []
@@ -121,7 +121,7 @@ class Watcher(Observer):
         if self.maps is not None:
             self.maps.append(self._mixtures(frame))
         if self._keep == "predicted":
-            self.tracker_rows += living_rows(self._of_frame, frame)
+            self.living_rows.add(frame, self._of_frame)
         self._of_frame = []
 
     def _mixtures(self, frame: TrackedFrame) -> Tensor:

@@ -64,7 +64,7 @@ def record_video(
         output = run_video(model, frames, settings, observer=watcher)
         watcher.hand_over()
     if keep == "predicted":
-        kept = only_predicted(recording, watcher.tracker_rows, output)
+        kept = only_predicted(recording, watcher.living_rows.taken(), output)
         recording = Recording(list(kept), recording.unrecorded)
     return VideoAttention(
         story=story_of(model, output, settings, view, layers, keep),
