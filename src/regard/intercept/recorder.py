@@ -103,12 +103,19 @@ class Recorder:
             self._wanted[path] = matches_any(path, self.patterns)
         return self._wanted[path]
 
+    def needs_values(self) -> bool:
+        """Whether values and outputs of the running module's attention matter at all."""
+        return self.gradients or self._is_checked()
+
     def sample(self, values: Tensor, outputs: Tensor) -> OutputSample | None:
         """What the running module's record is checked by, if it is to be; see `OutputSample.of`."""
+        return OutputSample.of(values, outputs) if self._is_checked() else None
+
+    def _is_checked(self) -> bool:
         path = self.stack.top.path
         if path not in self._checked:
             self._checked[path] = matches_any(path, self.sampled)
-        return OutputSample.of(values, outputs) if self._checked[path] else None
+        return self._checked[path]
 
     def guard(self, function: Callable[..., T], *args: Any) -> T | None:
         """The function's result; a failure in it is noted and does not reach the model."""
@@ -153,7 +160,8 @@ class Recorder:
         needed = [] if scores is None else scores.kept
         if scores is not None and self._program_is_kept(scores, needed, shape, grows):
             self.keeper.settle(needed)
-            self._paid.update(kept.storage_key for kept in needed)
+            if self.keep == "auto":
+                self._paid.update(kept.storage_key for kept in needed)
             call = DotProductAttention(shape=shape, scores=scores, notes=notes, sample=sample)
         else:
             call = self._explicit(shape, scores, weights, sample, notes)
@@ -185,10 +193,12 @@ class Recorder:
     def _join(self, frame: Frame, call: Attention, place: tuple[Extent, Extent] | None) -> None:
         """Add the call to those that it continues, or let it wait for those that continue it."""
         for outer in self.stack.around:
-            self.close(outer)  # calls stay in the order in which they were made
+            if outer.group is not None:
+                self.close(outer)  # calls stay in the order in which they were made
         if frame.group is not None and place is not None and frame.group.takes(call, *place):
             return
-        self.close(frame)
+        if frame.group is not None:
+            self.close(frame)
         call.axes["call"] = frame.calls
         if place is None or frame.has_left or not self.stack.is_running:
             self._hand_in(frame, call)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -76,23 +76,28 @@ class FusedAttention:
         return steps
 
     def _record(self, call: "_Call", out: Tensor) -> None:
-        given, arranged = call.given, call.arranged
-        q, v = given.query, given.value
-        notes = (DROPOUT,) if given.dropout_p else ()
-
-        def arrange(result: Tensor) -> Tensor:
-            unpacked = result.reshape(*q.shape[:-1], -1) if given.packed else result
-            return arranged.apply(unpacked)
-
-        values = v if given.packed else _values(v, out, arranged)
-        self._recorder.add(
-            shape=(arranged.batch, arranged.heads, q.shape[-2], given.key.shape[-2]),
+        given, arranged, recorder = call.given, call.arranged, self._recorder
+        q, k = given.query, given.key
+        has_dropout = bool(given.dropout_p)
+        sample = backward = None
+        if recorder.needs_values():
+            values = given.value if given.packed else _values(given.value, out, arranged)
+            arrange = partial(_unpacked, given, arranged)
+            sample = None if has_dropout else recorder.sample(values, arrange(out))
+            backward = recorder.watch(values, out, arrange, dropout=has_dropout)
+        recorder.add(
+            shape=(arranged.batch, arranged.heads, q.shape[-2], k.shape[-2]),
             scores=call.scores,
             weights=None,
-            sample=None if notes else self._recorder.sample(values, arrange(out)),
-            notes=notes,
-            backward=self._recorder.watch(values, out, arrange, dropout=bool(notes)),
+            sample=sample,
+            notes=(DROPOUT,) if has_dropout else (),
+            backward=backward,
         )
+
+
+def _unpacked(given: "_Arguments", arranged: Arrangement, out: Tensor) -> Tensor:
+    """The output, or its gradient, as (batch, heads, queries, d)."""
+    return arranged.apply(out.reshape(*given.query.shape[:-1], -1) if given.packed else out)
 
 
 @lru_cache(256)

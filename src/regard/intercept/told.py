@@ -41,16 +41,20 @@ class ToldWeights:
     def _record(self, weights: Tensor, values: Tensor, note: str, out: Tensor) -> None:
         recorder = self._recorder
         batch, queries, keys = weights.shape
+        sample = backward = None
+        if recorder.needs_values():
+            sample = recorder.sample(_with_head(values), _with_head(out))
+            backward = recorder.watch(_with_head(values), out, _with_head, dropout=False)
         recorder.append(
             ExplicitAttention(
                 shape=(batch, 1, queries, keys),
-                kept_weights=recorder.keeper.keep(weights[:, None].detach()),
-                sample=recorder.sample(values[:, None], out[:, None]),
+                kept_weights=recorder.keeper.keep(_with_head(weights)),
+                sample=sample,
                 notes=(note,),
-                backward=recorder.watch(values[:, None], out, _with_head, dropout=False),
+                backward=backward,
             )
         )
 
 
-def _with_head(out: Tensor) -> Tensor:
-    return out[:, None]
+def _with_head(tensor: Tensor) -> Tensor:
+    return tensor.unsqueeze(1)
