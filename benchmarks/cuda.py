@@ -28,8 +28,8 @@ TRANSFORMER = ((224, 1, 60), (224, 32, 20), (512, 8, 20), (1024, 4, 5))
 """Side in px, batch, rounds."""
 RELEASED = Case(width=2048, tokens=1024, steps=2)
 """PartCrafter's transformer and latent tokens of a part, as released."""
-FRAMES = 18
-"""As many as a short clip has."""
+FRAMES, ROUNDS = 30, 7
+"""As many frames as a short clip has."""
 Variants = Mapping[str, Callable[[], object]]
 
 
@@ -37,9 +37,9 @@ def main() -> None:
     """Measure all; a machine without a card is told so."""
     if not torch.cuda.is_available():
         sys.exit("benchmarks.cuda: no NVIDIA card that torch can use was found")
+    others = [video("predicted"), video("all"), denoising()]
     rows = [transformer(*case, dtype) for case in TRANSFORMER for dtype in ("float32", "bfloat16")]
-    rows += [video("predicted"), video("all"), denoising()]
-    report("cuda", rows, "cuda")
+    report("cuda", [*rows, *others], "cuda")
 
 
 def transformer(side: int, batch: int, rounds: int, dtype: str) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def video(keep: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         recorded = counting_runs(job, noise, Path(folder))
         variants = {"plain": lambda: plain(network, noise), "recorded": recorded}
-        return _row(what, "float32", variants, 5)
+        return _row(what, "float32", variants, ROUNDS)
 
 
 def denoising() -> dict[str, Any]:

@@ -6,11 +6,11 @@ equal the outputs, here in a few heads, rows and channels of each call.
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -60,11 +60,11 @@ class OutputSample:
         heads, rows = spread(count, most_heads), spread(queries, most_rows)
         channels = range(max(0, width - most_channels), width)  # side by side: they are read fast
         if (values.shape[1], values.shape[3]) == (count, width):
-            v = cut(values, (None, heads, None, channels))
+            v = cut(values, heads, None, channels)
         else:  # queries share key-value heads
             group = max(1, count // values.shape[1])
             v = values[:, [head // group for head in heads], :, channels.start :]
-        o = cut(outputs, (None, heads, rows, channels))
+        o = cut(outputs, heads, rows, channels)
         return cls(tuple(heads), tuple(rows), Kept(v.clone()), Kept(o.clone()))
 
     @property
@@ -88,12 +88,21 @@ def spread(count: int, most: int) -> range:
     return range((count - 1) % step, count, step)
 
 
-def cut(tensor: Tensor, taken: Sequence[range | None]) -> Tensor:
-    """View of some indices of each axis, None for all: one call, where slices take one each."""
-    shape, stride, offset = list(tensor.shape), list(tensor.stride()), tensor.storage_offset()
-    for axis, indices in enumerate(taken):
+def cut(tensor: Tensor, heads: range, rows: range | None, channels: range) -> Tensor:
+    """View of some heads, rows (None for all) and channels: one call, where slices take three."""
+    place = _place(tensor.shape, tensor.stride(), heads, rows, channels)
+    return tensor.as_strided(place[0], place[1], tensor.storage_offset() + place[2])
+
+
+@lru_cache(4096)
+def _place(
+    shape: tuple[int, ...], stride: tuple[int, ...], *taken: range | None
+) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """Shape, strides and offset of some indices of the axes after the batch, None for all."""
+    sizes, steps, offset = list(shape), list(stride), 0
+    for axis, indices in enumerate(taken, 1):
         if indices is not None:
-            shape[axis] = len(indices)
-            offset += indices.start * stride[axis]
-            stride[axis] *= indices.step
-    return tensor.as_strided(shape, stride, offset)
+            sizes[axis] = len(indices)
+            offset += indices.start * steps[axis]
+            steps[axis] *= indices.step
+    return tuple(sizes), tuple(steps), offset

@@ -30,9 +30,10 @@ Sink = Callable[[Part, Sequence[Attention]], None]
 _INDEX = re.compile(r"layers\.(\d+)\.")
 
 
-def index_of(call: Attention) -> int:
-    """Index of the layer that a call was made in, from 0; -1 where layers have no number."""
-    match = _INDEX.search(call.layer)
+@lru_cache(1024)
+def index_of(layer: str) -> int:
+    """Index that a layer's path names, from 0; -1 where layers have no number."""
+    match = _INDEX.search(layer)
     return int(match[1]) if match else -1
 
 
@@ -54,6 +55,7 @@ class Watcher(Observer):
         self.maps = FrameStore() if keep == "maps" else None
         self.living_rows = LivingRows()  # "predicted": of the tracker
         self._view, self._keep, self._layers = view, keep, set(layers)
+        self._levels = [GridTokens.from_stride(view, stride) for stride in LEVEL_STRIDES_PX]
         self._sink = sink
         self._streamed: list[Attention] = []
         self._part: Part = "segment"
@@ -90,7 +92,7 @@ class Watcher(Observer):
     def _is_kept(self, call: Attention) -> bool:
         """Say what the call is; whether it is kept."""
         call.axes |= self._place
-        call.axes["layer_index"] = index_of(call)
+        call.axes["layer_index"] = index_of(call.layer)
         if call.layer.startswith(PREDICTOR):
             return self._predictor(call)
         if self._part == "track":
@@ -103,7 +105,7 @@ class Watcher(Observer):
     def _predictor(self, call: Attention) -> bool:
         level = call.axes["layer_index"] % len(LEVEL_STRIDES_PX)
         call.axes["level"] = level
-        call.keys = GridTokens.from_stride(self._view, LEVEL_STRIDES_PX[level])
+        call.keys = self._levels[level]
         wanted = call.axes["layer_index"] in self._layers
         if wanted and self._keep == "maps":
             self._of_window.append(call)
