@@ -17,7 +17,7 @@ from recorded import random, record_call
 from regard import DotProductAttention, GridTokens, Recording, Tokens
 from regard.errors import CaptureError, FormatError
 from regard.recording import Unrecorded
-from regard.storage import FORMAT
+from regard.storage import FORMAT, StoredCalls
 
 
 def model(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
@@ -100,6 +100,13 @@ def test_token_layouts(recording: Recording, tmp_path: Path) -> None:
     assert not isinstance(again[0].queries, GridTokens)
 
 
+def test_equal_layouts_are_stored_once(recording: Recording, tmp_path: Path) -> None:
+    for call in recording:
+        call.queries, call.keys = (Tokens(5, prefix=("cls",)) for _ in range(2))
+    stored = StoredCalls(recording.save(tmp_path / "r"))
+    assert stored.story["layouts"] == [Tokens(5, prefix=("cls",)).to_json()]
+
+
 def unknown_op(story: dict[str, Any]) -> None:
     story["calls"][0]["scores"]["steps"][0][0] = "__import__"
 
@@ -141,17 +148,21 @@ def calls_are_text(story: dict[str, Any]) -> None:
 
 
 def tokens_do_not_fit(story: dict[str, Any]) -> None:
-    story["calls"][0]["keys"]["count"] = 0
+    story["layouts"][story["calls"][0]["keys"]]["count"] = 0
 
 
 def strange_tokens(story: dict[str, Any]) -> None:
-    story["calls"][0]["keys"]["kind"] = "os.system"
+    story["layouts"][story["calls"][0]["keys"]]["kind"] = "os.system"
+
+
+def missing_layout(story: dict[str, Any]) -> None:
+    story["calls"][0]["keys"] = -1
 
 
 DAMAGES = [
     *(unknown_op, unknown_version, unknown_kind, missing_tensor, wrong_shape, unknown_dtype),
     *(short_step, options_are_a_list, no_calls, calls_are_text, tokens_do_not_fit),
-    strange_tokens,
+    *(strange_tokens, missing_layout),
 ]
 
 

@@ -7,9 +7,10 @@ closed list of operations.
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,7 +30,7 @@ from regard.recording import Recording, Unrecorded
 from regard.sample import OutputSample
 from regard.scores import Autocast, Op, Scores, Step
 from regard.stitched import Place, StitchedAttention
-from regard.tokens import tokens_from_json
+from regard.tokens import Tokens, tokens_from_json
 
 FORMAT = "regard-recording"
 VERSION = 1
@@ -59,15 +60,16 @@ def pack(calls: Iterable[Attention], unrecorded: Iterable[Unrecorded] = ()) -> l
     Raises:
         CaptureError: A call needs code to compute its weights, which no file holds.
     """
-    tensors = _Tensors()
+    shared = _Shared()
     story = {
         "format": FORMAT,
         "version": VERSION,
-        "calls": [_describe(call, tensors) for call in calls],
+        "calls": [_describe(call, shared) for call in calls],
+        "layouts": shared.layouts,
         "unrecorded": [asdict(item) for item in unrecorded],
     }
-    text = json.dumps(story, allow_nan=False, sort_keys=True)
-    return safetensors_pieces(tensors.by_name, {FORMAT: text})
+    text = json.dumps(story, allow_nan=False)
+    return safetensors_pieces(shared.tensors, {FORMAT: text})
 
 
 def load(path: str | os.PathLike[str]) -> Recording:
@@ -107,7 +109,7 @@ class StoredCalls:
     def call(self, index: int) -> Attention:
         """One of the calls; its tensors are read now, and held by nothing else."""
         with readable(self._path):
-            return _Reader(self.tensors).call(self.stories[index])
+            return _Reader(self.tensors, self.story["layouts"]).call(self.stories[index])
 
 
 class TensorFile(Mapping[str, Tensor]):
@@ -144,12 +146,14 @@ def readable(path: str | os.PathLike[str]) -> Iterator[None]:
         raise FormatError(f"{path}: no readable recording ({detail}); record it again") from error
 
 
-class _Tensors:
-    """Tensors by name, each memory once."""
+class _Shared:
+    """What several calls have: tensors by name, each memory once, and layouts of tokens."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Tensor] = {}
+        self.tensors: dict[str, Tensor] = {}
+        self.layouts: list[dict[str, Any]] = []
         self._names: dict[tuple[object, ...], str] = {}
+        self._places: dict[int | str, int] = {}  # of layouts, by what they are and what they say
 
     def add(self, kept: Kept) -> dict[str, Any]:
         """A reference to the tensor; expanded axes are told in its shape, not stored.
@@ -159,9 +163,9 @@ class _Tensors:
         name, compact = self._names.get(kept.identity), kept.longest.compact()
         if name is None:
             name = self._names[kept.identity] = f"t{len(self._names)}"
-            self.by_name[name] = compact
+            self.tensors[name] = compact
         reference = {"tensor": name, "shape": list(kept.shape)}
-        if self.by_name[name].shape != compact.shape:  # the same numbers, seen in another shape
+        if self.tensors[name].shape != compact.shape:  # the same numbers, seen in another shape
             reference["view"] = list(compact.shape)
         return reference
 
@@ -169,41 +173,52 @@ class _Tensors:
         """The same; None of what is not there."""
         return None if kept is None else self.add(kept)
 
+    def layout(self, tokens: Tokens) -> int:
+        """A reference to the layout, which the call goes on holding."""
+        place = self._places.get(id(tokens))
+        if place is None:
+            story = tokens.to_json()
+            place = self._places.setdefault(json.dumps(story), len(self.layouts))
+            self._places[id(tokens)] = place
+            if place == len(self.layouts):
+                self.layouts.append(story)
+        return place
 
-def _describe(call: Attention, tensors: _Tensors) -> dict[str, Any]:
+
+def _describe(call: Attention, shared: _Shared) -> dict[str, Any]:
     story: dict[str, Any] = {name: getattr(call, name) for name in FLAGS}
     story["kind"] = call.kind
-    story["queries"], story["keys"] = call.queries.to_json(), call.keys.to_json()
+    story["queries"], story["keys"] = shared.layout(call.queries), shared.layout(call.keys)
     if call.sample is not None:
         story["sample"] = {
             "heads": call.sample.heads,
             "rows": call.sample.rows,
-            "values": tensors.add(call.sample.values),
-            "outputs": tensors.add(call.sample.outputs),
+            "values": shared.add(call.sample.values),
+            "outputs": shared.add(call.sample.outputs),
         }
     if call.backward is not None:
         story["backward"] = {
-            "values": tensors.maybe(call.backward.values),
-            "output_gradient": tensors.maybe(call.backward.output_gradient),
+            "values": shared.maybe(call.backward.values),
+            "output_gradient": shared.maybe(call.backward.output_gradient),
             "missing": call.backward.missing,
         }
     if isinstance(call, DotProductAttention):
-        story["scores"] = _describe_scores(call.scores, tensors)
+        story["scores"] = _describe_scores(call.scores, shared)
     elif isinstance(call, ExplicitAttention):
-        story["weights"] = tensors.add(call.kept_weights)
-        story["empty"] = None if call.empty is None else tensors.add(call.empty)
+        story["weights"] = shared.add(call.kept_weights)
+        story["empty"] = None if call.empty is None else shared.add(call.empty)
         story["may_block"] = call.may_block
     elif isinstance(call, StitchedAttention):
-        story["pieces"] = [_describe(piece, tensors) for piece in call.pieces]
+        story["pieces"] = [_describe(piece, shared) for piece in call.pieces]
         story["places"] = [[place.lanes, place.queries, place.keys] for place in call.places]
     elif isinstance(call, DeformableAttention):
-        story["locations"] = tensors.add(call.locations)
-        story["point_weights"] = tensors.add(call.point_weights)
+        story["locations"] = shared.add(call.locations)
+        story["point_weights"] = shared.add(call.point_weights)
         story |= {name: getattr(call, name) for name in POINT_FLAGS}
     return story
 
 
-def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
+def _describe_scores(scores: Scores, shared: _Shared) -> dict[str, Any]:
     if any(step.op == "flex" for step in scores.steps):
         raise CaptureError(
             "a call of flex_attention whose scores a Python function changes cannot be saved, "
@@ -212,15 +227,15 @@ def _describe_scores(scores: Scores, tensors: _Tensors) -> dict[str, Any]:
 
     def operand(value: Any) -> Any:
         if isinstance(value, Kept):
-            return tensors.add(value)
+            return shared.add(value)
         if isinstance(value, Recipe):
             return {"recipe": _describe_recipe(value, operand)}
         finite = not isinstance(value, float) or math.isfinite(value)
         return value if finite else {"float": repr(value)}
 
     return {
-        "q": tensors.add(scores.q),
-        "k": tensors.add(scores.k),
+        "q": shared.add(scores.q),
+        "k": shared.add(scores.k),
         "q_factor": scores.q_factor,
         "fused": scores.fused,
         "autocast": _describe_autocast(scores.autocast),
@@ -255,7 +270,7 @@ def _require_version(story: Mapping[str, Any]) -> None:
 
 
 def _read(story: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Recording:
-    reader = _Reader(tensors)
+    reader = _Reader(tensors, story["layouts"])
     calls = [reader.call(call) for call in story["calls"]]
     return Recording(calls, [Unrecorded(**item) for item in story["unrecorded"]])
 
@@ -263,16 +278,18 @@ def _read(story: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Recording:
 class _Reader:
     """Builds calls from their stories; tensors that calls shared are shared again."""
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], layouts: Sequence[Any]) -> None:
         self._tensors = tensors
+        known = dict(enumerate(layouts))
+        self._layout = cache(lambda place: tokens_from_json(known[place]))
         self._wholes: dict[str, Kept] = {}  # what earlier states of a cache lean on
 
     def call(self, story: Mapping[str, Any]) -> Attention:
         """One call."""
         common: dict[str, Any] = {name: story[name] for name in FLAGS}
         common["shape"], common["notes"] = tuple(story["shape"]), tuple(story["notes"])
-        common["queries"] = tokens_from_json(story["queries"])
-        common["keys"] = tokens_from_json(story["keys"])
+        common["queries"] = self._layout(story["queries"])
+        common["keys"] = self._layout(story["keys"])
         if "sample" in story:
             common["sample"] = self.sample(story["sample"])
         if "backward" in story:
