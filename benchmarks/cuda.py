@@ -37,9 +37,9 @@ def main() -> None:
     """Measure all; a machine without a card is told so."""
     if not torch.cuda.is_available():
         sys.exit("benchmarks.cuda: no NVIDIA card that torch can use was found")
-    others = [video("predicted"), video("all"), denoising()]
+    report("cuda_video", [video("predicted"), video("all"), denoising()], "cuda")
     rows = [transformer(*case, dtype) for case in TRANSFORMER for dtype in ("float32", "bfloat16")]
-    report("cuda", [*rows, *others], "cuda")
+    report("cuda", rows, "cuda")
 
 
 def transformer(side: int, batch: int, rounds: int, dtype: str) -> dict[str, Any]:
@@ -99,19 +99,15 @@ def denoising() -> dict[str, Any]:
 def _row(model: str, dtype: str, variants: Variants, rounds: int) -> dict[str, Any]:
     times = seconds({name: _waited(run) for name, run in variants.items()}, rounds)
     peaks = {name: _peak_mb(run) for name, run in variants.items()}
-    row = {
+    row: dict[str, Any] = {
         "model": model,
         "dtype": dtype,
         "plain_ms": round(1000 * median(times["plain"]), 1),
-        "recorded_over_plain": round(ratio(times, "recorded", "plain"), 3),
-        "kernels_over_plain": round(ratio(times, "kernels", "plain"), 3)
-        if "kernels" in times
-        else "",
-        "eager_over_plain": round(ratio(times, "eager", "plain"), 3) if "eager" in times else "",
-        "plain_mb": round(peaks["plain"]),
-        "recorded_adds_mb": round(peaks["recorded"] - peaks["plain"]),
-        "eager_adds_mb": round(peaks["eager"] - peaks["plain"]) if "eager" in peaks else "",
     }
+    others = [name for name in variants if name != "plain"]
+    row |= {f"{name}_over_plain": round(ratio(times, name, "plain"), 3) for name in others}
+    row["plain_mb"] = round(peaks["plain"])
+    row |= {f"{name}_adds_mb": round(peaks[name] - peaks["plain"]) for name in others}
     print(row, flush=True)
     return row
 

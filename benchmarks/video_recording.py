@@ -3,8 +3,8 @@
 Plain: frames are prepared on a thread, the model runs, masks of the result are made and packed.
 Recorded: the same, while q, k and masks of the last three layers of the predictor stream to the
 disk, with what tracker and refiner looked at, checksums and the journal: everything that `regard
-run` does for a video. The weights are random, as upstream's network has them in shape; tracks are
-capped at 20.
+run` does for a video. With "all" every layer streams there, whole. The weights are random, as
+upstream's network has them in shape; tracks are capped at 20.
 
 Both ways of using memory are measured, each in a process of its own (see `recording_time`).
 """
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.measure import ALLOCATORS, environment, median, ratio, report, seconds
+from benchmarks.measure import environment, median, ratio, report, seconds
 from regard.clips.clip import prepared_frames
 from regard.datasets.rle import encode_mask
 from regard.media.frames import EVERY_FRAME, Frame, FrameRange
@@ -41,17 +41,19 @@ from regard.runs.job import Job, Source
 
 SIZE_HW = (288, 512)
 FRAMES = 6
-ROUNDS = 8
+ROUNDS = 6
+CASES = (("keeps memory", "predicted"), ("default", "predicted"), ("keeps memory", "all"))
+"""Allocator, and what is kept."""
 SETTINGS = Settings(
     short_side_px=288, window=3, max_tracks=20, first_frame_threshold=0, threshold=0
 )
 
 
 def main() -> None:
-    """Measure each way of using memory in a new process."""
+    """Measure each case in a new process."""
     rows = []
-    for allocator in ("keeps memory", "default"):
-        command = [sys.executable, "-m", __spec__.name, allocator]
+    for allocator, keep in CASES:
+        command = [sys.executable, "-m", __spec__.name, allocator, keep]
         done = subprocess.run(
             command, check=True, capture_output=True, text=True, env=environment(allocator)
         )
@@ -61,7 +63,7 @@ def main() -> None:
     report("video_recording", rows)
 
 
-def measured(allocator: str) -> dict[str, object]:
+def measured(allocator: str, keep: Any) -> dict[str, object]:
     """Plain and recorded in turn: one row of the table."""
     torch.set_num_threads(1)  # a second thread that is preempted makes small products far slower
     torch.manual_seed(0)
@@ -74,7 +76,7 @@ def measured(allocator: str) -> dict[str, object]:
         cpu_s[name].append(time.process_time() - start)
 
     with tempfile.TemporaryDirectory() as folder:
-        job = Job(network=network, settings=SETTINGS)
+        job = Job(network=network, settings=SETTINGS, keep=keep)
         run = counting_runs(job, noise, Path(folder))
         times = seconds(
             {
@@ -87,6 +89,7 @@ def measured(allocator: str) -> dict[str, object]:
         written = sum(path.stat().st_size for path in files)
     view = view_of(SIZE_HW, SETTINGS)
     return {
+        "keep": keep,
         "allocator": allocator,
         "frames": FRAMES,
         "input": f"{view.input_hw[0]} x {view.input_hw[1]}",
@@ -170,7 +173,6 @@ def resnet50(width: int = 256) -> DvisDaq:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        assert sys.argv[1] in ALLOCATORS
-        print(json.dumps(measured(sys.argv[1])))
+        print(json.dumps(measured(*sys.argv[1:])))
     else:
         main()

@@ -138,7 +138,7 @@ def caption(device: str, _folder: Path) -> Values:
 
 @case
 def video(device: str, folder: Path) -> Values:
-    """DVIS-DAQ, segmenter to refiner."""
+    """DVIS-DAQ, segmenter to refiner, and what of it is on the disk."""
     clip = folder / "clip"
     clip.mkdir()
     for frame in range(4):
@@ -149,7 +149,17 @@ def video(device: str, folder: Path) -> Values:
     with regard.video(clip, model=weights, device=device) as found:
         rows = range(len(found.attention.output.rows))
         heats = [found.attention.heat(row, 1) for row in rows]
-        return {"scores": [d.score for d in found.instances], "heats": heats}
+        found.save(folder / "run", instances=0)
+        run = regard.open_run(folder / "run")
+        stored = run.video(run.videos[0])
+        tracks = sorted({one.row for one in stored.instances if one.track_id is not None})
+        return {
+            "scores": [d.score for d in found.instances],
+            "heats": heats,
+            "masks": found.attention.output.mask_logits(1, rows).sigmoid(),
+            "size": [*found.masks(0, rows).shape],
+            "stored": [stored.heat(row, 1) for row in tracks],
+        }
 
 
 @case
