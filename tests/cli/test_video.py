@@ -90,6 +90,7 @@ def test_one_bad_clip_does_not_stop_the_others(run: Run, model: str, clip: str) 
         (("--layers", "9"), "layers [9] of the predictor do not exist"),
         (("--config", "none.yaml"), "none.yaml cannot be read"),
         (("--classes", "none.json"), "'none.json' is no YTVIS file"),
+        (("--device", "nowhere"), "cannot use device 'nowhere' here"),
     ],
 )
 def test_bad_choices_end_in_one_line(
@@ -109,6 +110,20 @@ def test_frames_that_are_not_there_leave_room_for_those_that_are(
     assert done.code == 1
     assert "none of them is in 7:" in done.err
     assert run("video", clip, *options, "--frames", "1:").code == 0
+
+
+def test_nothing_is_made_where_no_clip_is(run: Run, model: str, here: Path) -> None:
+    done = run("video", "none.mp4", "other.mp4", "--model", model)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "regard: 'none.mp4', 'other.mp4': no such file\n"
+    assert not (here / "regard-out").exists()
+
+
+def test_a_clip_that_cannot_be_opened_has_no_size(run: Run, model: str, here: Path) -> None:
+    (here / "bad.mp4").write_bytes(b"no video")
+    done = run("video", "bad.mp4", "--model", model)
+    assert done.code == 1
+    assert done.err.startswith("regard: video bad: 'bad.mp4' is not a video")
 
 
 def test_a_missing_model_is_said(run: Run, clip: str) -> None:

@@ -119,6 +119,15 @@ def test_a_cut_file_gives_its_frames_and_then_says_where_it_ended(tmp_path: Path
     assert len(list(video.frames(FrameRange(0, count)))) == count  # the advice works
 
 
+def test_a_file_cut_before_its_first_frame_has_nothing_to_be_read(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "long.mp4", frames=18)
+    content = clip.read_bytes()
+    clip.write_bytes(content[: content.index(b"mdat") + 20])
+    with pytest.raises(MediaError, match="frame 0 of 18") as caught:
+        list(open_video(clip).frames())
+    assert "frames 0:0" not in str(caught.value)
+
+
 def test_a_cut_file_without_a_frame_count_is_noticed_too(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "long.mkv", times_ms=range(0, 3600, 200))
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])

@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 from regard.cli.folders import require_folder
 from regard.cli.runs import load_model, resumable, tell_failed
 from regard.cli.terminal import complain, plain
+from regard.errors import MediaError
 from regard.file_names import distinct, safe_name
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def video(
     wanted = FrameRange.parse(frames)
     path = out or _own_folder(clips)
     require_folder(path)
+    _require_any(clips)
     from regard.cli.run_progress import RunProgress
+    from regard.clips.clip import move
     from regard.clips.files import draw_pictures
     from regard.media.video import open_video
     from regard.media.ytvis import read_class_names
@@ -98,6 +101,7 @@ def video(
 
     loaded, settings = load_model(model, online, config, short_side_px)
     names = loaded.class_names if classes is None else read_class_names(classes)
+    move(loaded.network, device)  # before anything is written
     job = Job(
         network=loaded.network,
         settings=settings,
@@ -127,6 +131,13 @@ def video(
         if source.name in outcome.run.videos:
             _tell(source.path, outcome.run.video(source.name), path)
     return tell_failed(outcome.failed, len(sources), "clips")
+
+
+def _require_any(clips: list[Path]) -> None:
+    """Refuse to begin where there is nothing; one clip that is missing does not stop the others."""
+    if not any(clip.exists() for clip in clips):
+        shown = ", ".join(repr(str(clip)) for clip in clips[:3])
+        raise MediaError(f"{shown}{', ...' if len(clips) > 3 else ''}: no such file")
 
 
 def _own_folder(clips: list[Path]) -> Path:

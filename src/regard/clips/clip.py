@@ -201,7 +201,7 @@ def look_at(
     ``sink`` takes the calls of each window as soon as they are complete; they are not held in
     memory then. See `record_video`.
     """
-    _move(network, device)
+    move(network, device)
     _, view = prepare_frame(_first(clip, wanted).image, settings)
     indices: list[int] = []
     seconds: list[float | None] = []
@@ -274,7 +274,12 @@ def _first(clip: Video, wanted: FrameRange) -> Frame:
     return first
 
 
-def _move(network: DvisDaq, device: str) -> None:
+def move(network: DvisDaq, device: str) -> None:
+    """Bring a network to a device.
+
+    Raises:
+        DeviceError: There is none of this name here.
+    """
     try:
         there = torch.empty(0, device=device).device
         if any(tensor.device != there for tensor in network.parameters()):

@@ -124,8 +124,8 @@ class VideoFile:
                 return
             if frame.is_corrupt:  # the decoder made up what it could not read
                 raise MediaError(
-                    f"{self._shown} ended early at frame {index}{self._of}, or is damaged there; "
-                    f"read what is before it with frames 0:{index}"
+                    f"{self._shown} ended early at frame {index}{self._of}, or is damaged there"
+                    f"{_before(index)}"
                 )
             yield frame
 
@@ -142,7 +142,7 @@ class VideoFile:
 
     def _require_whole(self, count: int, seconds: float, container: Any) -> None:
         """Refuse a video that ended before its file says that it does."""
-        advice = f"it was cut off or is damaged; read what is there with frames 0:{count}"
+        advice = f"it was cut off or is damaged{_before(count)}"
         if self.frame_count is not None:
             if count < self.frame_count:
                 raise MediaError(f"{self._shown} ended early at frame {count}{self._of}: {advice}")
@@ -173,9 +173,14 @@ class VideoFile:
                     f"{self._shown} is not a video that can be read: {reason}"
                 ) from error
             raise MediaError(
-                f"{self._shown} cannot be decoded at frame {frame}{self._of}: {reason}; read "
-                f"what is before it with frames 0:{frame}"
+                f"{self._shown} cannot be decoded at frame {frame}{self._of}: {reason}"
+                f"{_before(frame)}"
             ) from error
+
+
+def _before(index: int) -> str:
+    """What to do about a frame that cannot be read."""
+    return f"; read what is before it with frames 0:{index}" if index else ""
 
 
 def _upright(frame: Any) -> Image.Image:

@@ -180,7 +180,7 @@ def _tell_size(
             f"the run needs about {total / 2**20:,.0f} MiB on the disk, and {free / 2**20:,.0f} "
             "MiB are free; make room, keep fewer layers, or keep='maps'"
         )
-    if notify is not None and sources:
+    if notify is not None and frames:  # of videos that can be read and say how long they are
         what = f"{counted(len(sources), 'video')}, {counted(frames, 'frame')}"
         size = f"about {total / 2**20:,.0f} MiB on the disk ({free / 2**20:,.0f} MiB are free)"
         notify(f"{what}: {size}")
